@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A session: one connection between a client and a server, handshake included, over whatever data
+ * plane the two agreed on. It sends and receives whole messages; chunking, limits, message ids and
+ * peer death are its business. It knows no method, never retries and never reconnects: that is
+ * libnipc-service.
+ *
+ * How to use, client:
+ *
+ *      struct nipc_session_config config = NIPC_SESSION_CONFIG_INIT;
+ *      config.run_dir = "/run/agent";
+ *      config.service = "increment";
+ *      r = nipc_session_open(&config, nipc_deadline_after_ms(1000), &session, NULL);
+ *      r = nipc_session_send(session, &header, payload, deadline_ns);
+ *      r = nipc_session_receive(session, deadline_ns, &message);
+ *      session = nipc_session_close(session);
+ *
+ * Many requests may be in flight: send several, then receive as many; responses may come in any
+ * order (wire-v1 §7). A server gets its sessions from nipc_listener_accept().
+ *
+ * In an event loop: wait for nipc_session_get_events() on nipc_session_get_fd() (or use a poller,
+ * <nipc/poller.h>), then call handshake, receive or flush with NIPC_DEADLINE_NOW until -EAGAIN.
+ *
+ * Errors of all calls that move messages; after any but those marked * close the session:
+ *   -EAGAIN *       would wait, and the deadline is NIPC_DEADLINE_NOW
+ *   -ETIMEDOUT *    the deadline passed; a partly received or sent message is kept and goes on with
+ *                   the next call of the same kind
+ *   -EINVAL *       an argument is wrong
+ *   -EMSGSIZE *     send: above what was agreed, nothing was sent; receive: the peer's message is
+ *                   (not *), see nipc_session_get_failure()
+ *   -EEXIST *       a request with this id is still outstanding (DUPLICATE_MSG_ID)
+ *   -EBUSY *        another message is half sent (flush first), or too many are in flight
+ *   -ENOMEM *       no memory for the message; nothing was consumed or sent
+ *   -ENOTCONN *     the handshake is not complete
+ *   -ECANCELED      the cancel object was triggered
+ *   -ECONNRESET     the peer is gone
+ *   -EBADMSG        the peer broke the protocol, see nipc_session_get_failure()
+ * or another negative errno of the operating system.
+ *
+ * Threading: a session belongs to one thread at a time. Different sessions are independent. The one
+ * thing others may do is nipc_cancel_trigger() on the cancel object named in its config.
+ */
+
+#include <nipc/cancel.h>
+#include <nipc/chunk.h>
+#include <nipc/clock.h>
+#include <nipc/error.h>
+#include <nipc/header.h>
+#include <nipc/hello.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Opaque; lives from open or accept to close. */
+struct nipc_session;
+
+enum nipc_failure_stage {
+        NIPC_FAILURE_NONE = 0,
+        NIPC_FAILURE_CONFIG = 1,    /* an argument or config field */
+        NIPC_FAILURE_CONNECT = 2,   /* finding and connecting to the endpoint */
+        NIPC_FAILURE_PEER = 3,      /* the peer's credentials are not accepted */
+        NIPC_FAILURE_HANDSHAKE = 4, /* HELLO, HELLO_ACK, or the peer's refusal in it */
+        NIPC_FAILURE_SEND = 5,
+        NIPC_FAILURE_RECEIVE = 6,
+};
+
+/* What failed and why; the first failure of a session is kept. */
+struct nipc_failure {
+        size_t size;               /* sizeof(struct nipc_failure), set by the caller */
+        int error;                 /* what the call returned, 0 if nothing failed */
+        int os_error;              /* errno of the system call that failed, 0 if none did */
+        uint32_t stage;            /* enum nipc_failure_stage */
+        uint32_t transport_status; /* the peer's refusal in HELLO_ACK, 0 if it did not refuse */
+        struct nipc_fault fault;   /* the broken rule for -EBADMSG and -EMSGSIZE */
+};
+
+#define NIPC_FAILURE_INIT { sizeof(struct nipc_failure) }
+
+struct nipc_session_config {
+        size_t size;                         /* use NIPC_SESSION_CONFIG_INIT */
+        const char *run_dir;                 /* borrowed for the call, required */
+        const char *service;                 /* borrowed for the call, required */
+        uint32_t supported_profiles;         /* NIPC_PROFILE_*; 0: baseline */
+        uint32_t preferred_profiles;         /* 0: none */
+        uint32_t max_request_payload_bytes;  /* proposed; 0: 1024 */
+        uint32_t max_request_batch_items;    /* proposed; 0: 1 */
+        uint32_t max_response_payload_bytes; /* a hint to the server; 0: 1024 */
+        uint32_t packet_size;                /* proposed; 0: what default socket buffers carry */
+        uint64_t auth_token;
+        /*
+         * The largest response payload this side is willing to hold, whatever the server announced;
+         * 0: 64 MiB. Memory is spent on messages that arrive, never on announcements.
+         */
+        uint32_t max_receive_bytes;
+        uint32_t max_in_flight;     /* outstanding requests; 0: 1024 */
+        struct nipc_cancel *cancel; /* borrowed until close; NULL: cannot be cancelled */
+        /*
+         * The token goes to a server run by root, by this process's user, or by the owner of the
+         * run directory; anyone else is refused with -EACCES before a byte is sent, unless:
+         */
+        bool trust_any_server;
+};
+
+#define NIPC_SESSION_CONFIG_INIT { sizeof(struct nipc_session_config) }
+
+/* Credentials of the process at the other end, as of when the connection was made. */
+struct nipc_peer {
+        int64_t pid; /* -1: unknown */
+        int64_t uid;
+        int64_t gid;
+};
+
+struct nipc_session_info {
+        size_t size; /* sizeof(struct nipc_session_info), set by the caller */
+        uint64_t session_id;
+        uint32_t profile;          /* the data plane in use, one NIPC_PROFILE_* bit */
+        uint32_t refused_profiles; /* offered by both sides, but not usable; see downgrade_* */
+        int downgrade_error;       /* negative errno that stripped refused_profiles, 0 if none */
+        const char *downgrade_step; /* what failed, a literal; NULL if nothing did */
+        uint32_t max_request_payload_bytes;
+        uint32_t max_request_batch_items;
+        uint32_t max_response_payload_bytes;
+        uint32_t max_response_batch_items;
+        uint32_t packet_size;
+        struct nipc_peer peer;
+};
+
+#define NIPC_SESSION_INFO_INIT { sizeof(struct nipc_session_info) }
+
+/* A received message. The payload is borrowed until the next receive or close of the session. */
+struct nipc_message {
+        struct nipc_header header;
+        const void *payload; /* never NULL */
+        size_t payload_size; /* = header.payload_len */
+};
+
+/*
+ * Connects and shakes hands. Blocks until the deadline at most, cancellable throughout.
+ * ret_session: owned, release with nipc_session_close(). ret_failure: NULL, or told what failed
+ * (its size field set by the caller).
+ * Returns 0, or -EINVAL, -ENAMETOOLONG, -E2BIG (config); -ENOENT (no provider: nothing there or
+ * nobody listening); -EACCES (AUTH_FAILED, file permissions, or a server we do not trust);
+ * -EPROTONOSUPPORT (INCOMPATIBLE, UNSUPPORTED); -EMSGSIZE (the server refuses our request limit);
+ * -ECONNREFUSED (the server refused for another reason, see transport_status); -ECONNRESET,
+ * -EBADMSG, -ETIMEDOUT, -EAGAIN, -ECANCELED, -ENOMEM, -EMFILE, ... Since: 0.1
+ */
+int nipc_session_open(const struct nipc_session_config *config, uint64_t deadline_ns,
+                      struct nipc_session **ret_session, struct nipc_failure *ret_failure);
+
+/* Ends a session. Takes NULL. Never blocks: what is half sent is dropped. Returns NULL. Since: 0.1 */
+struct nipc_session *nipc_session_close(struct nipc_session *session);
+
+/*
+ * Server side: goes on with the handshake of an accepted session. Returns 0 when the session is
+ * ready (again, if it already was), or: -EAGAIN, -ETIMEDOUT (call again); -ECONNREFUSED when the
+ * client was refused and has been told so; -EBADMSG, -ECONNRESET when it deserved no answer. After
+ * the last three close the session. Since: 0.1
+ */
+int nipc_session_handshake(struct nipc_session *session, uint64_t deadline_ns);
+
+/*
+ * Server side, before the handshake: makes it end in a refusal with this status once the client
+ * said HELLO (a server that is full says LIMIT_EXCEEDED). Since: 0.1
+ */
+void nipc_session_refuse(struct nipc_session *session, uint16_t transport_status);
+
+/*
+ * Sends one message, payload copied by the transport only. header: kind, flags, code,
+ * transport_status, item_count and message_id are taken, payload_len is set from payload_size.
+ * payload: borrowed for the call; may be NULL when payload_size is 0.
+ * When the peer does not take it all in time (-EAGAIN, -ETIMEDOUT) after a part was sent, the rest
+ * is kept by the session and nipc_session_flush() goes on; if nothing was sent, nothing is kept
+ * and the call can be repeated: nipc_session_has_pending() tells which. Since: 0.1
+ */
+int nipc_session_send(struct nipc_session *session, const struct nipc_header *header,
+                      const void *payload, size_t payload_size, uint64_t deadline_ns);
+
+/*
+ * Lends space for a payload to be built in place: *ret_payload has `capacity` bytes and is valid
+ * until commit, another reserve, or close. Returns 0, -EMSGSIZE (above what was agreed), -ENOMEM,
+ * -EBUSY, -ENOTCONN. Since: 0.1
+ */
+int nipc_session_reserve(struct nipc_session *session, size_t capacity, void **ret_payload);
+
+/*
+ * Sends the first payload_size bytes of what was reserved; no copy but the transport's. Unlike
+ * send, a message that cannot be sent at once is always kept: on -EAGAIN and -ETIMEDOUT go on with
+ * nipc_session_flush(). Since: 0.1
+ */
+int nipc_session_commit(struct nipc_session *session, const struct nipc_header *header,
+                        size_t payload_size, uint64_t deadline_ns);
+
+/* Goes on sending what is pending. Returns 0 when nothing is pending any more. Since: 0.1 */
+int nipc_session_flush(struct nipc_session *session, uint64_t deadline_ns);
+
+/* Whether a message is half sent. Since: 0.1 */
+bool nipc_session_has_pending(const struct nipc_session *session);
+
+/* Whether a message is half received: its peer owes the rest. Since: 0.1 */
+bool nipc_session_is_receiving(const struct nipc_session *session);
+
+/*
+ * Receives one message. Batch directories, limits and, on a client, message ids were checked.
+ * A request above the limits leaves its header in *ret_message with an empty payload and returns
+ * -EMSGSIZE, so that a server can answer LIMIT_EXCEEDED before it closes. Since: 0.1
+ */
+int nipc_session_receive(struct nipc_session *session, uint64_t deadline_ns,
+                         struct nipc_message *ret_message);
+
+/*
+ * Waits until receive would not have to wait: data, or the end of the session. Returns 0 or an
+ * error of the table above. Since: 0.1
+ */
+int nipc_session_wait(struct nipc_session *session, uint64_t deadline_ns);
+
+#define NIPC_EVENT_IN  (1u << 0) /* receive (or handshake) can go on */
+#define NIPC_EVENT_OUT (1u << 1) /* flush (or handshake) can go on */
+
+/*
+ * The pollable descriptor of the session: readable when there is something to receive or the peer
+ * is gone, writable when more can be sent. Borrowed; never read, write or close it. Since: 0.1
+ */
+int nipc_session_get_fd(const struct nipc_session *session);
+
+/* What the session waits for now: NIPC_EVENT_* bits. Since: 0.1 */
+uint32_t nipc_session_get_events(const struct nipc_session *session);
+
+/* What was agreed, and with whom. info->size is the caller's. Returns 0, -EINVAL. Since: 0.1 */
+int nipc_session_get_info(const struct nipc_session *session, struct nipc_session_info *ret_info);
+
+/* The first failure of the session; size is the caller's. Returns 0, -EINVAL. Since: 0.1 */
+int nipc_session_get_failure(const struct nipc_session *session, struct nipc_failure *ret_failure);
+
+/* Requests sent and not yet answered. Since: 0.1 */
+size_t nipc_session_get_in_flight(const struct nipc_session *session);
+
+/*
+ * Buffers that several sessions of one thread share, so that an idle session holds none: messages
+ * received through it are borrowed until the next receive of any session that shares it, what is
+ * reserved until the next reserve. A session that must keep a half message takes the memory over.
+ */
+struct nipc_session_buffers;
+
+/* Returns 0 or -ENOMEM. ret_buffers: owned, release with free. Since: 0.1 */
+int nipc_session_buffers_new(struct nipc_session_buffers **ret_buffers);
+
+/* Takes NULL. No session may use it any more. Returns NULL. Since: 0.1 */
+struct nipc_session_buffers *nipc_session_buffers_free(struct nipc_session_buffers *buffers);
+
+/* Makes a session use shared buffers (borrowed until close), or NULL: its own. Since: 0.1 */
+void nipc_session_set_buffers(struct nipc_session *session, struct nipc_session_buffers *buffers);
+
+#ifdef __cplusplus
+}
+#endif

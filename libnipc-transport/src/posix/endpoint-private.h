@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Files of one endpoint, and the lock that means owning it. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define NIPC__SOCKET_SUFFIX ".sock"
+#define NIPC__LOCK_SUFFIX   ".lock"
+
+/* "{service}{suffix}" into buf. Returns 0 or -ENAMETOOLONG. */
+int nipc__endpoint_file_name(const char *service, const char *suffix, char *buf, size_t size);
+
+/* Opens the run directory. Returns a descriptor or a negative errno. */
+int nipc__endpoint_open_dir(const char *run_dir);
+
+/*
+ * Takes the lock of an endpoint for as long as the descriptor stays open in this process.
+ * Returns 0, -EADDRINUSE when somebody holds it, or another negative errno.
+ */
+int nipc__endpoint_lock(int dir_fd, const char *service, int *ret_fd);
+
+/* Removes the lock file and gives the lock back. fd: from nipc__endpoint_lock, may be -1. */
+void nipc__endpoint_unlock(int dir_fd, const char *service, int fd);
+
+/*
+ * Under the lock: removes what a dead owner left in the socket's place.
+ * Returns 1 if it removed something, 0 if nothing was there, -EADDRINUSE if what is there is alive
+ * or not proven dead.
+ */
+int nipc__endpoint_remove_dead(const char *run_dir, int dir_fd, const char *service);
+
+/* ---- one per system: src/<system>/lock.c ---------------------------------------------------- */
+
+/* Tries to lock an open file exclusively. Returns 0, -EADDRINUSE, or another negative errno. */
+int nipc__lock_take(int fd);
+
+/* Whether somebody else holds the lock, without touching it. Returns 0, 1, or a negative errno. */
+int nipc__lock_is_held(int fd);

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Endpoints in the file system (transport-posix §1, §2). Two files each: "{service}.sock", which is
+ * the specification's, and "{service}.lock", which is ours and locked for as long as the owner
+ * lives. Whoever creates, replaces or removes the socket file holds the lock, so that none of it is
+ * a race between peers of ours. Peers without the lock are asked by connecting: what answers is
+ * alive, ECONNREFUSED is the kernel's word that nobody listens.
+ */
+
+#include "endpoint-private.h"
+#include "stdaux.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <nipc/endpoint.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* How long a refused endpoint gets to come alive: between bind and listen of a v1 server. */
+#define RECHECK_MS 20
+
+NIPC__EXPORT int nipc_endpoint_check_name(const char *service)
+{
+        size_t n;
+
+        if (!service || !service[0] || !strcmp(service, ".") || !strcmp(service, ".."))
+                return -EINVAL;
+        n = strspn(service, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+        return service[n] ? -EINVAL : 0;
+}
+
+NIPC__EXPORT int nipc_endpoint_format_path(const char *run_dir, const char *service, char *buf,
+                                           size_t size)
+{
+        int n;
+
+        if (!run_dir || !run_dir[0] || !buf || nipc_endpoint_check_name(service) < 0)
+                return -EINVAL;
+        n = snprintf(NULL, 0, "%s/%s" NIPC__SOCKET_SUFFIX, run_dir, service);
+        if (n < 0 || (size_t)n >= NIPC__MIN(size, NIPC_ENDPOINT_PATH_MAX))
+                return -ENAMETOOLONG;
+        snprintf(buf, size, "%s/%s" NIPC__SOCKET_SUFFIX, run_dir, service);
+        return 0;
+}
+
+int nipc__endpoint_file_name(const char *service, const char *suffix, char *buf, size_t size)
+{
+        int n = snprintf(buf, size, "%s%s", service, suffix);
+
+        return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int nipc__endpoint_open_dir(const char *run_dir)
+{
+        int fd = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* ---- the lock ------------------------------------------------------------------------------- */
+
+int nipc__endpoint_lock(int dir_fd, const char *service, int *ret_fd)
+{
+        char name[NIPC_ENDPOINT_PATH_MAX], pid[24];
+        struct stat held, named;
+        int fd, n, r;
+
+        r = nipc__endpoint_file_name(service, NIPC__LOCK_SUFFIX, name, sizeof(name));
+        if (r < 0)
+                return r;
+        for (;;) {
+                fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+                if (fd < 0)
+                        return -errno;
+                r = nipc__lock_take(fd);
+                if (r < 0)
+                        break;
+                /* The last owner may have removed the file before we had the lock. */
+                if (fstat(fd, &held) == 0 &&
+                    fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    held.st_dev == named.st_dev && held.st_ino == named.st_ino) {
+                        /* For people only; a full file system is no reason to fail. */
+                        n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+                        if (ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)n, 0) < 0)
+                                r = 0;
+                        *ret_fd = fd;
+                        return 0;
+                }
+                close(fd);
+        }
+        close(fd);
+        return r;
+}
+
+void nipc__endpoint_unlock(int dir_fd, const char *service, int fd)
+{
+        char name[NIPC_ENDPOINT_PATH_MAX];
+
+        if (fd < 0)
+                return;
+        if (nipc__endpoint_file_name(service, NIPC__LOCK_SUFFIX, name, sizeof(name)) == 0)
+                unlinkat(dir_fd, name, 0);
+        close(fd);
+}
+
+/* ---- is anybody there ----------------------------------------------------------------------- */
+
+/*
+ * Connects a socket of this type and hangs up. 0: it answers; -ECONNREFUSED: nobody listens;
+ * -EPROTOTYPE: a socket of another type; else the error.
+ */
+static int try_connect(const char *path, int type, struct ucred *ret_owner)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        socklen_t size = sizeof(*ret_owner);
+        int fd, r;
+
+        strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+        fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        r = connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+        if (r == 0 && ret_owner && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_owner, &size) < 0)
+                ret_owner->pid = 0;
+        if (r == -EAGAIN) /* its backlog is full: very much alive */
+                r = 0;
+        close(fd);
+        return r;
+}
+
+/* Whether nobody listens behind a socket file. 1: proven dead, 0: alive, negative: cannot tell. */
+static int is_dead(const char *path, struct ucred *ret_owner)
+{
+        static const int other_types[] = {SOCK_STREAM, SOCK_DGRAM};
+        int r;
+
+        r = try_connect(path, SOCK_SEQPACKET, ret_owner);
+        for (size_t i = 0; r == -EPROTOTYPE && i < NIPC__ARRAY_SIZE(other_types); i++)
+                r = try_connect(path, other_types[i], NULL);
+        if (r == -ECONNREFUSED)
+                return 1;
+        return r;
+}
+
+int nipc__endpoint_remove_dead(const char *run_dir, int dir_fd, const char *service)
+{
+        char path[NIPC_ENDPOINT_PATH_MAX], name[NIPC_ENDPOINT_PATH_MAX];
+        struct stat st;
+        int flags = 0, r;
+
+        r = nipc_endpoint_format_path(run_dir, service, path, sizeof(path));
+        if (r == 0)
+                r = nipc__endpoint_file_name(service, NIPC__SOCKET_SUFFIX, name, sizeof(name));
+        if (r < 0)
+                return r;
+        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (S_ISSOCK(st.st_mode)) {
+                r = is_dead(path, NULL);
+                if (r == 1) {
+                        /* A server without our lock may be between its bind and its listen. */
+                        poll(NULL, 0, RECHECK_MS);
+                        r = is_dead(path, NULL);
+                }
+                if (r != 1)
+                        return -EADDRINUSE;
+        } else if (S_ISDIR(st.st_mode)) {
+                flags = AT_REMOVEDIR; /* refused by the kernel unless it is empty */
+        } else if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) {
+                return -EADDRINUSE; /* a device or a pipe is somebody's, whatever it does here */
+        }
+        if (unlinkat(dir_fd, name, flags) < 0 && errno != ENOENT)
+                return -EADDRINUSE;
+        return 1;
+}
+
+/* ---- public: look, list, clean -------------------------------------------------------------- */
+
+static int64_t read_pid(int fd)
+{
+        char text[24] = "";
+        long pid;
+
+        if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+                return -1;
+        pid = strtol(text, NULL, 10);
+        return pid > 0 ? pid : -1;
+}
+
+static void probe_lock(int dir_fd, const char *service, struct nipc_endpoint_info *info)
+{
+        char name[NIPC_ENDPOINT_PATH_MAX];
+        int fd;
+
+        if (nipc__endpoint_file_name(service, NIPC__LOCK_SUFFIX, name, sizeof(name)) < 0)
+                return;
+        fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return;
+        info->locked = nipc__lock_is_held(fd) == 1;
+        if (info->locked)
+                info->pid = read_pid(fd);
+        close(fd);
+}
+
+static void probe_socket(const char *path, bool connect_probe, struct nipc_endpoint_info *info)
+{
+        struct ucred owner = {0};
+        int r;
+
+        if (info->locked) {
+                info->state = NIPC_ENDPOINT_LIVE;
+                return;
+        }
+        if (!connect_probe)
+                return;
+        r = is_dead(path, &owner);
+        if (r == 1) {
+                info->state = NIPC_ENDPOINT_DEAD;
+        } else if (r == 0) {
+                info->state = NIPC_ENDPOINT_LIVE;
+                if (owner.pid > 0)
+                        info->pid = owner.pid;
+        }
+}
+
+NIPC__EXPORT int nipc_endpoint_probe(const char *run_dir, const char *service, bool connect_probe,
+                                     struct nipc_endpoint_info *ret_info)
+{
+        char path[NIPC_ENDPOINT_PATH_MAX], name[NIPC_ENDPOINT_PATH_MAX];
+        struct nipc_endpoint_info info = {.state = NIPC_ENDPOINT_ABSENT, .pid = -1, .uid = -1};
+        struct stat st;
+        int dir_fd, r;
+
+        if (!ret_info || ret_info->size < sizeof(size_t))
+                return -EINVAL;
+        r = nipc_endpoint_format_path(run_dir, service, path, sizeof(path));
+        if (r == 0)
+                r = nipc__endpoint_file_name(service, NIPC__SOCKET_SUFFIX, name, sizeof(name));
+        if (r < 0)
+                return r;
+        dir_fd = nipc__endpoint_open_dir(run_dir);
+        if (dir_fd < 0)
+                return dir_fd;
+        probe_lock(dir_fd, service, &info);
+        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                info.state = NIPC_ENDPOINT_FOREIGN;
+                info.uid = (int64_t)st.st_uid;
+                info.mode = st.st_mode & 07777;
+                if (S_ISSOCK(st.st_mode))
+                        probe_socket(path, connect_probe, &info);
+        } else if (errno != ENOENT) {
+                r = -errno;
+        }
+        close(dir_fd);
+        if (r < 0)
+                return r;
+        info.size = ret_info->size;
+        memcpy(ret_info, &info, NIPC__MIN(ret_info->size, sizeof(info)));
+        return 0;
+}
+
+NIPC__EXPORT int nipc_endpoint_list(const char *run_dir,
+                                    int (*visit)(void *userdata, const char *service),
+                                    void *userdata)
+{
+        static const size_t suffix_len = sizeof(NIPC__SOCKET_SUFFIX) - 1;
+        const struct dirent *entry;
+        DIR *dir;
+        int r = 0;
+
+        if (!run_dir || !visit)
+                return -EINVAL;
+        dir = opendir(run_dir);
+        if (!dir)
+                return -errno;
+        while (r == 0 && (errno = 0, entry = readdir(dir))) {
+                size_t len = strlen(entry->d_name);
+                char service[sizeof(entry->d_name)];
+
+                if (len <= suffix_len ||
+                    strcmp(entry->d_name + len - suffix_len, NIPC__SOCKET_SUFFIX))
+                        continue;
+                memcpy(service, entry->d_name, len - suffix_len);
+                service[len - suffix_len] = 0;
+                if (nipc_endpoint_check_name(service) == 0)
+                        r = visit(userdata, service);
+        }
+        if (r == 0 && errno)
+                r = -errno;
+        closedir(dir);
+        return r;
+}
+
+NIPC__EXPORT int nipc_endpoint_clean(const char *run_dir, const char *service)
+{
+        char path[NIPC_ENDPOINT_PATH_MAX], name[NIPC_ENDPOINT_PATH_MAX];
+        struct stat st;
+        int dir_fd, lock_fd = -1, r;
+        bool had_lock;
+
+        r = nipc_endpoint_format_path(run_dir, service, path, sizeof(path));
+        if (r == 0)
+                r = nipc__endpoint_file_name(service, NIPC__LOCK_SUFFIX, name, sizeof(name));
+        if (r < 0)
+                return r;
+        dir_fd = nipc__endpoint_open_dir(run_dir);
+        if (dir_fd < 0)
+                return dir_fd;
+        had_lock = fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+        r = nipc__endpoint_lock(dir_fd, service, &lock_fd);
+        if (r == 0) {
+                nipc__endpoint_file_name(service, NIPC__SOCKET_SUFFIX, name, sizeof(name));
+                if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))
+                        r = -EEXIST;
+                else
+                        r = nipc__endpoint_remove_dead(run_dir, dir_fd, service);
+                nipc__endpoint_unlock(dir_fd, service, lock_fd);
+        }
+        close(dir_fd);
+        if (r == -EADDRINUSE)
+                return -EBUSY;
+        return r < 0 ? r : (r || had_lock);
+}

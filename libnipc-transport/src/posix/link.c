@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One packet in or out of a socket, with a deadline, in one system call.
+ *
+ * Waiting happens inside recv and send: the kernel's own time-outs (SO_RCVTIMEO, SO_SNDTIMEO) end
+ * it. The receive time-out is short to begin with, short enough to be an acceptable delay of any
+ * deadline, so that an answer that comes quickly costs neither a look at the clock nor a second
+ * system call. When it does not come quickly the time-out is set to what the deadline leaves, and
+ * stays so: a caller whose time-out is the same call after call never pays for it again. It is
+ * replaced only when it would end a wait noticeably late, or so early that waits would be cut into
+ * many. Waking too early is harmless, the loop goes on with what is left.
+ */
+
+#include "link-fast.h"
+#include "stdaux.h"
+#include "transport-private.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define PACKET_SIZE_MIN 4096u
+/*
+ * Packets of 64 KiB: three fit the default send buffer, so that sender and receiver of a large
+ * message work side by side. Larger ones save system calls and lose more by waiting for each other.
+ */
+#define PACKET_SIZE_DEFAULT 65536u
+
+void nipc__link_init(struct nipc__link *link)
+{
+        *link = (struct nipc__link){.fd = -1};
+}
+
+void nipc__link_close(struct nipc__link *link)
+{
+        if (link->fd >= 0)
+                close(link->fd);
+        nipc__link_init(link);
+}
+
+static int set_timeout(int fd, int option, uint64_t *cached_ns, uint64_t timeout_ns)
+{
+        struct timeval tv;
+
+        /* Whole microseconds, upwards: zero would mean forever. */
+        timeout_ns = NIPC__MIN(timeout_ns, UINT64_C(1000000000) * 86400 * 365);
+        timeout_ns = (timeout_ns + 999) / 1000 * 1000;
+        tv.tv_sec = (time_t)(timeout_ns / 1000000000);
+        tv.tv_usec = (suseconds_t)(timeout_ns % 1000000000 / 1000);
+        if (setsockopt(fd, SOL_SOCKET, option, &tv, sizeof(tv)) < 0)
+                return -errno;
+        *cached_ns = timeout_ns;
+        return 0;
+}
+
+/* Makes the kernel's time-out fit the deadline. -ETIMEDOUT if that has passed. */
+static int fit_timeout(int fd, int option, uint64_t *cached_ns, uint64_t deadline_ns)
+{
+        uint64_t now, left;
+
+        now = nipc_clock_now_ns();
+        if (now >= deadline_ns)
+                return -ETIMEDOUT;
+        left = deadline_ns - now;
+        if (NIPC__LIKELY(*cached_ns && *cached_ns <= left + NIPC__LINGER_NS &&
+                         *cached_ns >= left / 2))
+                return 0;
+        return set_timeout(fd, option, cached_ns, left);
+}
+
+int nipc__link_limit_connect(struct nipc__link *link, uint64_t deadline_ns, uint64_t slice_ns)
+{
+        uint64_t now = nipc_clock_now_ns();
+
+        if (now >= deadline_ns)
+                return -ETIMEDOUT;
+        return set_timeout(link->fd, SO_SNDTIMEO, &link->send_timeout_ns,
+                           NIPC__MIN(slice_ns, deadline_ns - now));
+}
+
+uint32_t nipc__link_packet_size(const struct nipc__link *link)
+{
+        int size = 0;
+        socklen_t len = sizeof(size);
+
+        if (getsockopt(link->fd, SOL_SOCKET, SO_SNDBUF, &size, &len) < 0 ||
+            size < (int)PACKET_SIZE_MIN)
+                return PACKET_SIZE_MIN;
+        /* A packet above SO_SNDBUF - 32 can never be sent (transport-posix §2). */
+        return NIPC__MIN((uint32_t)size - 32, PACKET_SIZE_DEFAULT);
+}
+
+/* What an errno of recv or send means; 0: try again. */
+static int judge_errno(const struct nipc_session *session, int error, uint64_t deadline_ns)
+{
+        switch (error) {
+        case EINTR:
+                return nipc__session_cancelled_or(session, 0);
+        case EAGAIN:
+                /* Without a deadline that is the answer; with one the loop looks at the clock. */
+                return nipc__session_cancelled_or(session,
+                                                  deadline_ns == NIPC_DEADLINE_NOW ? -EAGAIN : 0);
+        case EPIPE:
+        case ECONNRESET:
+        case ENOTCONN:
+                return nipc__session_cancelled_or(session, -ECONNRESET);
+        default:
+                return nipc__session_cancelled_or(session, -error);
+        }
+}
+
+ssize_t nipc__link_receive_slow(struct nipc_session *session, const struct iovec *iov, size_t n_iov,
+                                uint64_t deadline_ns, int error)
+{
+        struct nipc__link *link = &session->link;
+        int flags = MSG_TRUNC | (deadline_ns == NIPC_DEADLINE_NOW ? MSG_DONTWAIT : 0);
+        bool reset = false;
+        ssize_t n;
+        int r;
+
+        for (;;) {
+                /*
+                 * A peer that closes with our bytes unread leaves ECONNRESET, once, in front of
+                 * what it sent before. That is still to be read.
+                 */
+                if (error == ECONNRESET && !reset) {
+                        reset = true;
+                } else if (error) {
+                        r = judge_errno(session, error, deadline_ns);
+                        if (r < 0)
+                                return r;
+                }
+                if (deadline_ns != NIPC_DEADLINE_NOW) {
+                        r = fit_timeout(link->fd, SO_RCVTIMEO, &link->receive_timeout_ns,
+                                        deadline_ns);
+                        if (r < 0)
+                                return r;
+                }
+                if (n_iov == 1) {
+                        n = recv(link->fd, iov->iov_base, iov->iov_len, flags);
+                } else {
+                        struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                                             .msg_iovlen = n_iov};
+
+                        n = recvmsg(link->fd, &msg, flags);
+                }
+                if (n > 0)
+                        return n;
+                if (n == 0)
+                        return nipc__session_cancelled_or(session, -ECONNRESET);
+                error = errno;
+        }
+}
+
+int nipc__link_set_linger(struct nipc_session *session)
+{
+        return set_timeout(session->link.fd, SO_RCVTIMEO, &session->link.receive_timeout_ns,
+                           NIPC__LINGER_NS);
+}
+
+ssize_t nipc__link_send_slow(struct nipc_session *session, const struct iovec *iov, size_t n_iov,
+                             uint64_t deadline_ns, int error)
+{
+        struct nipc__link *link = &session->link;
+        int flags = MSG_NOSIGNAL | (deadline_ns == NIPC_DEADLINE_NOW ? MSG_DONTWAIT : 0);
+        ssize_t n;
+        int r;
+
+        for (;;) {
+                if (error) {
+                        r = judge_errno(session, error, deadline_ns);
+                        if (r < 0)
+                                return r;
+                }
+                if (deadline_ns != NIPC_DEADLINE_NOW) {
+                        r = fit_timeout(link->fd, SO_SNDTIMEO, &link->send_timeout_ns, deadline_ns);
+                        if (r < 0)
+                                return r;
+                }
+                if (n_iov == 1) {
+                        n = send(link->fd, iov->iov_base, iov->iov_len, flags);
+                } else {
+                        struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                                             .msg_iovlen = n_iov};
+
+                        n = sendmsg(link->fd, &msg, flags);
+                }
+                if (n >= 0)
+                        return n;
+                error = errno;
+        }
+}

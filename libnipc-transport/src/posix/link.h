@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The link of a session on POSIX: a connected SOCK_SEQPACKET socket, blocking, whose kernel
+ * time-outs are kept at what the current deadline asks for, so that a wait with a deadline is one
+ * system call and, as long as the caller's time-out does not change, so is the next one.
+ *
+ * A wait is cancelled by shutting the socket down, see posix/cancel.c.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct iovec;
+struct nipc_session;
+
+/* See posix/cancel.c. */
+struct nipc_cancel {
+        atomic_bool triggered;
+        int placeholder;
+        int slot;
+};
+
+/*
+ * The short receive time-out: what a deadline may be late by, and how long a lingering receive
+ * waits. Below a tick of most kernels, which is what their socket time-outs are rounded up to.
+ */
+#define NIPC__LINGER_NS UINT64_C(1000000)
+
+struct nipc__link {
+        int fd;
+        uint64_t receive_timeout_ns; /* as set in the kernel; 0: none */
+        uint64_t send_timeout_ns;
+};
+
+void nipc__link_init(struct nipc__link *link);
+void nipc__link_close(struct nipc__link *link);
+
+/* Sets SO_SNDTIMEO for a connect that ends at deadline_ns, at most slice_ns from now. */
+int nipc__link_limit_connect(struct nipc__link *link, uint64_t deadline_ns, uint64_t slice_ns);
+
+/* The largest packet that default socket buffers carry, for our proposal. */
+uint32_t nipc__link_packet_size(const struct nipc__link *link);
+
+/* A poll(2) time-out for a deadline: -1 for never, 0 only when it has passed. */
+int nipc__deadline_to_poll_ms(uint64_t deadline_ns);

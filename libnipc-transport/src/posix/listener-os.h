@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The endpoint of a listener on POSIX: a socket file under a lock, see uds-listener.c. */
+
+#include <nipc/endpoint.h>
+#include <sys/types.h>
+
+struct nipc__listener_os {
+        int fd;
+        int dir_fd;
+        int lock_fd;
+        dev_t dev; /* of the socket file we made, to remove that one and no other */
+        ino_t ino;
+        char path[NIPC_ENDPOINT_PATH_MAX];
+        char service[NIPC_ENDPOINT_PATH_MAX];
+};

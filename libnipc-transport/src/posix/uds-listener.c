@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The endpoint of a server: lock, then bind, then listen. The lock is held until close; the kernel
+ * drops it when the process dies. The socket file is removed only if it is still the one we made.
+ *
+ * Permissions are set on the socket before bind (the kernel creates the file with them, less the
+ * umask, which is the process's and not ours to touch) and widened afterwards if the umask took
+ * something away. At no moment are they wider than what was asked for.
+ */
+
+#include "endpoint-private.h"
+#include "listener-private.h"
+#include "stdaux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int set_ownership(struct nipc__listener_os *os, const char *name,
+                         const struct nipc_listener_config *config)
+{
+        struct stat st;
+
+        if (fstatat(os->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        os->dev = st.st_dev;
+        os->ino = st.st_ino;
+        /* Owner first: changing it may clear permission bits. */
+        if (config->set_owner && fchownat(os->dir_fd, name, (uid_t)config->uid, (gid_t)config->gid,
+                                          AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        if ((st.st_mode & 0777) != config->mode &&
+            fchmodat(os->dir_fd, name, (mode_t)config->mode, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+static bool is_still_ours(const struct nipc__listener_os *os, const char *name)
+{
+        struct stat st;
+
+        return fstatat(os->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == os->dev &&
+               st.st_ino == os->ino;
+}
+
+static int bind_and_listen(struct nipc__listener_os *os, const struct nipc_listener_config *config)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        char name[NIPC_ENDPOINT_PATH_MAX];
+        int r;
+
+        r = nipc__endpoint_file_name(os->service, NIPC__SOCKET_SUFFIX, name, sizeof(name));
+        if (r < 0)
+                return r;
+        os->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (os->fd < 0)
+                return -errno;
+        if (fchmod(os->fd, (mode_t)config->mode) < 0)
+                return -errno;
+        memcpy(address.sun_path, os->path, strlen(os->path) + 1);
+        if (bind(os->fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+                return -errno;
+        r = set_ownership(os, name, config);
+        if (r == 0 && listen(os->fd, (int)NIPC__MIN(config->backlog, 65535u)) < 0)
+                r = -errno;
+        if (r < 0 && is_still_ours(os, name))
+                unlinkat(os->dir_fd, name, 0);
+        return r;
+}
+
+static void release(struct nipc__listener_os *os)
+{
+        if (os->fd >= 0)
+                close(os->fd);
+        nipc__endpoint_unlock(os->dir_fd, os->service, os->lock_fd);
+        if (os->dir_fd >= 0)
+                close(os->dir_fd);
+}
+
+int nipc__listener_os_open(struct nipc_listener *listener,
+                           const struct nipc_listener_config *config)
+{
+        struct nipc__listener_os *os = &listener->os;
+        int r;
+
+        *os = (struct nipc__listener_os){.fd = -1, .dir_fd = -1, .lock_fd = -1};
+        r = nipc_endpoint_format_path(config->run_dir, config->service, os->path, sizeof(os->path));
+        if (r < 0)
+                return r;
+        memcpy(os->service, config->service, strlen(config->service) + 1);
+        os->dir_fd = nipc__endpoint_open_dir(config->run_dir);
+        if (os->dir_fd < 0)
+                return os->dir_fd;
+        r = nipc__endpoint_lock(os->dir_fd, os->service, &os->lock_fd);
+        if (r == 0)
+                r = nipc__endpoint_remove_dead(config->run_dir, os->dir_fd, os->service);
+        if (r >= 0)
+                r = bind_and_listen(os, config);
+        if (r < 0)
+                release(os);
+        return r;
+}
+
+void nipc__listener_os_close(struct nipc_listener *listener)
+{
+        struct nipc__listener_os *os = &listener->os;
+        char name[NIPC_ENDPOINT_PATH_MAX];
+
+        if (nipc__endpoint_file_name(os->service, NIPC__SOCKET_SUFFIX, name, sizeof(name)) == 0 &&
+            is_still_ours(os, name))
+                unlinkat(os->dir_fd, name, 0);
+        release(os);
+}
+
+int nipc__listener_os_accept(struct nipc_listener *listener, uint64_t deadline_ns,
+                             struct nipc_session *session)
+{
+        struct pollfd pollfd = {.fd = listener->os.fd, .events = POLLIN};
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+        int fd, timeout_ms;
+
+        for (;;) {
+                /* The session's socket blocks; the listener's does not, others may take the client.
+                 */
+                fd = accept4(listener->os.fd, NULL, NULL, SOCK_CLOEXEC);
+                if (fd >= 0)
+                        break;
+                if (errno == EINTR || errno == ECONNABORTED)
+                        continue;
+                if (errno != EAGAIN)
+                        return -errno;
+                timeout_ms = nipc__deadline_to_poll_ms(deadline_ns);
+                if (timeout_ms == 0)
+                        return deadline_ns <= NIPC_DEADLINE_LINGER ? -EAGAIN : -ETIMEDOUT;
+                if (poll(&pollfd, 1, timeout_ms) < 0 && errno != EINTR)
+                        return -errno;
+        }
+        session->link.fd = fd;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+                session->peer = (struct nipc_peer){peer.pid, peer.uid, peer.gid};
+        return 0;
+}
+
+NIPC__EXPORT int nipc_listener_get_fd(const struct nipc_listener *listener)
+{
+        return listener ? listener->os.fd : -EINVAL;
+}
+
+NIPC__EXPORT const char *nipc_listener_get_path(const struct nipc_listener *listener)
+{
+        return listener ? listener->os.path : NULL;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The baseline plane: messages as packets of a SOCK_SEQPACKET socket, chunked when they are larger
+ * than the agreed packet size (wire-v1 §4). No payload byte is copied here: packets are received
+ * where the message will lie, and sent from where it lies.
+ *
+ * A message that is built in place is sent in place: the 32 bytes before a continuation's payload
+ * are payload that has been sent already, so its chunk header is written over them.
+ */
+
+#include "link-fast.h"
+#include "stdaux.h"
+#include "transport-private.h"
+#include <errno.h>
+#include <poll.h>
+#include <sys/uio.h>
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+/* Writes the header of the next packet at buf. */
+static void encode_packet_header(const struct nipc_session *session, uint32_t part, void *buf)
+{
+        const struct nipc__outgoing *out = &session->out;
+        uint32_t packet_size = session->rx_limits.packet_size;
+        uint32_t first = NIPC__MIN(out->header.payload_len, packet_size - NIPC_HEADER_SIZE);
+        struct nipc_chunk_header chunk;
+
+        if (out->chunk_index == 0) {
+                nipc_header_encode(&out->header, buf);
+                return;
+        }
+        chunk = (struct nipc_chunk_header){
+                .message_id = out->header.message_id,
+                .total_message_len = NIPC_HEADER_SIZE + out->header.payload_len,
+                .chunk_index = out->chunk_index,
+                .chunk_count = nipc_chunk_count(out->header.payload_len, first, packet_size),
+                .chunk_payload_len = part,
+        };
+        nipc_chunk_header_encode(&chunk, buf);
+}
+
+static ssize_t send_packet(struct nipc_session *session, uint32_t part, uint64_t deadline_ns)
+{
+        struct nipc__outgoing *out = &session->out;
+        uint8_t separate[NIPC_HEADER_SIZE];
+        struct iovec iov[2];
+
+        if (out->in_place) {
+                uint8_t *packet = out->in_place + out->sent;
+
+                encode_packet_header(session, part, packet);
+                iov[0] = (struct iovec){packet, NIPC_HEADER_SIZE + (size_t)part};
+                return nipc__link_send(session, iov, 1, deadline_ns);
+        }
+        encode_packet_header(session, part, separate);
+        iov[0] = (struct iovec){separate, sizeof(separate)};
+        iov[1] = (struct iovec){(void *)(uintptr_t)(out->payload + out->sent), part};
+        return nipc__link_send(session, iov, part ? 2 : 1, deadline_ns);
+}
+
+/* A message of one packet, which is nearly all of them. */
+static int send_single(struct nipc_session *session, uint64_t deadline_ns)
+{
+        struct nipc__outgoing *out = &session->out;
+        uint8_t separate[NIPC_HEADER_SIZE];
+        struct iovec iov[2];
+        size_t n_iov = 1;
+        ssize_t n;
+
+        if (out->in_place) {
+                nipc_header_encode(&out->header, out->in_place);
+                iov[0] = (struct iovec){out->in_place,
+                                        NIPC_HEADER_SIZE + (size_t)out->header.payload_len};
+        } else {
+                nipc_header_encode(&out->header, separate);
+                iov[0] = (struct iovec){separate, sizeof(separate)};
+                if (out->header.payload_len)
+                        iov[n_iov++] = (struct iovec){(void *)(uintptr_t)out->payload,
+                                                      out->header.payload_len};
+        }
+        n = nipc__link_send(session, iov, n_iov, deadline_ns);
+        return n < 0 ? (int)n : 0;
+}
+
+static int uds_send(struct nipc_session *session, uint64_t deadline_ns)
+{
+        struct nipc__outgoing *out = &session->out;
+        uint32_t room = session->rx_limits.packet_size - NIPC_HEADER_SIZE;
+
+        if (NIPC__LIKELY(out->header.payload_len <= room))
+                return send_single(session, deadline_ns);
+        do {
+                uint32_t part = NIPC__MIN(out->header.payload_len - out->sent, room);
+                ssize_t n = send_packet(session, part, deadline_ns);
+
+                if (n < 0)
+                        return (int)n;
+                out->sent += part;
+                out->chunk_index++;
+        } while (out->sent < out->header.payload_len);
+        return 0;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------ */
+
+/* A whole message lies at payload. Returns 1, or why it is refused. */
+static int finish(struct nipc_session *session, const struct nipc_header *header,
+                  const uint8_t *payload, struct nipc_message *ret_message)
+{
+        int r = nipc__session_check_complete(session, header, payload);
+
+        if (r < 0)
+                return r;
+        ret_message->header = *header;
+        ret_message->payload = payload;
+        ret_message->payload_size = header->payload_len;
+        return 1;
+}
+
+/* The largest first packet there may be: a message, or what was agreed for packets. */
+static size_t first_packet_room(const struct nipc_limits *limits)
+{
+        size_t room = NIPC__MIN((size_t)limits->max_payload_bytes + NIPC_HEADER_SIZE,
+                                (size_t)NIPC__MAX(limits->packet_size, 65536u));
+
+        return NIPC__MAX(room, NIPC__MIN_RECEIVE_BUFFER);
+}
+
+static int fault_packet_too_long(struct nipc_session *session)
+{
+        /* Longer than packets may be, and the kernel has dropped what did not fit. */
+        struct nipc_fault fault = {NIPC_PROTO_E_BAD_CHUNK, 0,
+                                   "packet longer than the agreed packet size"};
+
+        return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+}
+
+/* Packet 0. Most messages are complete with it: then ret_message is filled and 1 returned. */
+static int receive_first(struct nipc_session *session, uint64_t deadline_ns,
+                         struct nipc_message *ret_message)
+{
+        struct nipc__buffer *rx = nipc__session_rx(session);
+        struct nipc_header header;
+        struct nipc_fault fault;
+        struct iovec iov;
+        ssize_t n;
+        int r;
+
+        if (NIPC__UNLIKELY(!rx->capacity ||
+                           rx->capacity < first_packet_room(&session->rx_limits))) {
+                r = nipc__buffer_reserve(rx, first_packet_room(&session->rx_limits), 0);
+                if (r < 0)
+                        return r;
+        }
+        iov = (struct iovec){rx->bytes, rx->capacity};
+        n = nipc__link_receive(session, &iov, 1, deadline_ns);
+        if (n < 0)
+                return (int)n;
+        r = nipc_header_decode(rx->bytes, (size_t)n, &header, &fault);
+        if (NIPC__UNLIKELY(r > 0))
+                return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+        r = nipc__session_check_inbound(session, &header);
+        if (NIPC__UNLIKELY(r < 0)) {
+                if (r == -EMSGSIZE)
+                        *ret_message = (struct nipc_message){.header = header, .payload = ""};
+                return r;
+        }
+        if (NIPC__UNLIKELY((size_t)n > rx->capacity))
+                return fault_packet_too_long(session);
+        if (NIPC__LIKELY((size_t)n == NIPC_HEADER_SIZE + (size_t)header.payload_len))
+                return finish(session, &header, rx->bytes + NIPC_HEADER_SIZE, ret_message);
+        r = nipc_assembly_begin(&session->assembly, &header, (size_t)n,
+                                session->rx_limits.packet_size, &fault);
+        if (r > 0)
+                return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+        session->receiving = true;
+        return 0;
+}
+
+static int receive_next(struct nipc_session *session, uint64_t deadline_ns)
+{
+        struct nipc_assembly *assembly = &session->assembly;
+        uint8_t chunk[NIPC_CHUNK_HEADER_SIZE];
+        size_t filled = NIPC_HEADER_SIZE + (size_t)assembly->received;
+        struct nipc_fault fault;
+        struct iovec iov[2];
+        ssize_t n;
+        int r;
+
+        r = nipc__session_own_rx(session, NIPC_HEADER_SIZE + (size_t)assembly->header.payload_len,
+                                 filled);
+        if (r < 0)
+                return r;
+        iov[0] = (struct iovec){chunk, sizeof(chunk)};
+        iov[1] = (struct iovec){session->rx.bytes + filled, nipc_assembly_missing(assembly)};
+        n = nipc__link_receive(session, iov, 2, deadline_ns);
+        if (n < 0)
+                return (int)n;
+        r = nipc_assembly_continue(assembly, chunk, (size_t)n, &fault);
+        if (r > 0)
+                return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+        return 0;
+}
+
+static int uds_receive(struct nipc_session *session, uint64_t deadline_ns,
+                       struct nipc_message *ret_message)
+{
+        int r;
+
+        if (NIPC__LIKELY(!session->receiving)) {
+                r = receive_first(session, deadline_ns, ret_message);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+        do {
+                r = receive_next(session, deadline_ns);
+                if (r < 0)
+                        return r;
+        } while (nipc_assembly_missing(&session->assembly));
+        session->receiving = false;
+        r = finish(session, &session->assembly.header, session->rx.bytes + NIPC_HEADER_SIZE,
+                   ret_message);
+        return r < 0 ? r : 0;
+}
+
+/* ---- waiting -------------------------------------------------------------------------------- */
+
+static int uds_wait(struct nipc_session *session, uint64_t deadline_ns)
+{
+        struct pollfd pollfd = {.fd = session->link.fd, .events = POLLIN};
+        int n, timeout_ms, r;
+
+        for (;;) {
+                timeout_ms = nipc__deadline_to_poll_ms(deadline_ns);
+                n = poll(&pollfd, 1, timeout_ms);
+                if (n > 0)
+                        return nipc__session_cancelled_or(session, 0);
+                r = nipc__session_cancelled_or(session, 0);
+                if (r < 0)
+                        return r;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (timeout_ms == 0)
+                        return deadline_ns <= NIPC_DEADLINE_LINGER ? -EAGAIN : -ETIMEDOUT;
+        }
+}
+
+static int uds_get_fd(const struct nipc_session *session)
+{
+        return session->link.fd;
+}
+
+const struct nipc__plane_ops nipc__uds_ops = {
+        .profile = NIPC_PROFILE_BASELINE,
+        .send = uds_send,
+        .receive = uds_receive,
+        .wait = uds_wait,
+        .get_fd = uds_get_fd,
+};
+
+const struct nipc__plane_ops *nipc__plane_for_profile(uint32_t profile)
+{
+        /* Every other bit has no data plane: the session stays on the baseline (wire-v1 §1). */
+        (void)profile;
+        return &nipc__uds_ops;
+}
