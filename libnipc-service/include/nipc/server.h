@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A managed server of one method: it owns the endpoint, accepts clients, and calls a handler for
+ * each request (client-server §7). Batches are unpacked, limits are kept, malformed requests are
+ * answered and forgotten; a client can end its own session and nothing else.
+ *
+ * How to use, with threads of its own:
+ *
+ *      struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
+ *      config.run_dir = "/run/agent";
+ *      config.service = "increment";
+ *      config.n_workers = 2;
+ *      r = nipc_server_new_increment(&config, &handler, &server);
+ *      r = nipc_server_start(server);          // the endpoint is there from new on
+ *      ...
+ *      r = nipc_server_drain(server, 1000);    // finish what was asked, end within a second
+ *      server = nipc_server_free(server);
+ *
+ * or in the caller's loop, with n_workers = 0: wait until nipc_server_get_fd() is readable, then
+ * nipc_server_dispatch(server, 0); nothing happens in between.
+ *
+ * Threading: start, dispatch, drain and free by one thread; stop from any thread and from signal
+ * handlers; get_status from any thread. Handlers run on the workers, side by side when there are
+ * several, or inside dispatch.
+ */
+
+#include <nipc/cgroups-snapshot.h>
+#include <nipc/error.h>
+#include <nipc/header.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Opaque; lives from new to free. */
+struct nipc_server;
+
+struct nipc_server_config {
+        size_t size;         /* use NIPC_SERVER_CONFIG_INIT */
+        const char *run_dir; /* copied, required; the directory must exist */
+        const char *service; /* copied, required */
+        uint32_t n_workers;  /* threads to run; 0: none, the caller dispatches */
+        uint32_t profiles;   /* NIPC_PROFILE_*, supported and preferred; 0: baseline */
+        /*
+         * Payload limits. max_*: the ceiling, named in the error when it is hit; 0: 1 MiB.
+         * initial_*: what new sessions are offered until more was needed (client-server §7.2);
+         * 0: 1024 and 65536, or the ceiling if that was set. Above its ceiling: -EINVAL.
+         */
+        uint32_t max_request_bytes;
+        uint32_t max_response_bytes;
+        uint32_t initial_request_bytes;
+        uint32_t initial_response_bytes;
+        uint32_t max_batch_items; /* a client that proposes more is cut off when it sends more;
+                                     0: 65536 */
+        uint32_t max_sessions;    /* further clients are refused with LIMIT_EXCEEDED; 0: 1024 */
+        /* How long a client may keep us waiting before its session ends; 0: the default. */
+        uint32_t handshake_timeout_ms; /* from connect to HELLO; 0: 5000 */
+        uint32_t request_timeout_ms;   /* from the first to the last byte of a request; 0: 5000 */
+        uint32_t response_timeout_ms;  /* to take a response that does not fit its buffers; 0: 5000 */
+        uint64_t auth_token;
+        uint32_t endpoint_mode; /* permissions; 0: 0600 */
+        bool set_endpoint_owner;
+        uint32_t endpoint_uid;
+        uint32_t endpoint_gid;
+};
+
+#define NIPC_SERVER_CONFIG_INIT { sizeof(struct nipc_server_config) }
+
+/* One request, or one item of a batch. Borrowed for the call of the handler. */
+struct nipc_request {
+        const void *payload; /* never NULL */
+        size_t payload_size;
+        uint32_t item_index;  /* of a batch, else 0 */
+        uint32_t item_count;  /* of a batch, else 1 */
+        uint64_t session_id;  /* which client asks, unique in this server */
+        int64_t peer_pid;     /* -1 if unknown */
+        int64_t peer_uid;
+};
+
+/*
+ * A service of any method.
+ *
+ * handle: writes a response payload of at most `capacity` bytes at response (aligned to 8 for the
+ * first item) and its size to *ret_size. request and response never overlap. Returns 0; a positive
+ * NIPC_PROTO_E_* when the request cannot be decoded (answered BAD_ENVELOPE; OVERFLOW: the response
+ * does not fit, answered LIMIT_EXCEEDED and capacity is raised for later sessions up to the
+ * ceiling); or a negative errno (-EMSGSIZE as OVERFLOW, any other INTERNAL_ERROR). After an error
+ * answer the session ends, the service goes on. May block: it then delays the sessions of its
+ * worker.
+ */
+struct nipc_handler {
+        size_t size; /* sizeof(struct nipc_handler) */
+        uint16_t code; /* the method this service serves; others are answered UNSUPPORTED */
+        int (*handle)(void *userdata, const struct nipc_request *request, void *response,
+                      size_t capacity, size_t *ret_size);
+        void *userdata;                 /* borrowed until free */
+        void (*release)(void *userdata); /* NULL, or called by nipc_server_free() and failed news */
+};
+
+/*
+ * Takes the endpoint and makes a server; clients can connect from now on and are served from start
+ * or the first dispatch on. handler: copied. ret_server: owned, release with nipc_server_free().
+ * Returns 0, -EADDRINUSE (the name has a live owner), -ENOENT (no run directory), -EINVAL,
+ * -ENAMETOOLONG, -E2BIG, -EACCES, -ENOMEM, -EMFILE, ... Since: 0.1
+ */
+int nipc_server_new(const struct nipc_server_config *config, const struct nipc_handler *handler,
+                    struct nipc_server **ret_server);
+
+/* Typed services. Callbacks return as nipc_handler.handle; userdata is borrowed until free. */
+
+struct nipc_increment_handler {
+        size_t size;
+        int (*increment)(void *userdata, uint64_t value, uint64_t *ret_value);
+        void *userdata;
+};
+
+/* As nipc_server_new(), for method 1. Since: 0.1 */
+int nipc_server_new_increment(const struct nipc_server_config *config,
+                              const struct nipc_increment_handler *handler,
+                              struct nipc_server **ret_server);
+
+struct nipc_string_reverse_handler {
+        size_t size;
+        /* str: str_len bytes; write at most `capacity` bytes at out. */
+        int (*reverse)(void *userdata, const char *str, size_t str_len, char *out, size_t capacity,
+                       size_t *ret_out_len);
+        void *userdata;
+};
+
+/* As nipc_server_new(), for method 3. Since: 0.1 */
+int nipc_server_new_string_reverse(const struct nipc_server_config *config,
+                                   const struct nipc_string_reverse_handler *handler,
+                                   struct nipc_server **ret_server);
+
+struct nipc_cgroups_snapshot_handler {
+        size_t size;
+        /*
+         * Fills the builder (not initialised: call nipc_cgroups_snapshot_builder_init with buf,
+         * capacity and the number of items, add them, and finish into ret_size).
+         */
+        int (*snapshot)(void *userdata, struct nipc_cgroups_snapshot_builder *builder, void *buf,
+                        size_t capacity, size_t *ret_size);
+        void *userdata;
+};
+
+/* As nipc_server_new(), for method 2. Since: 0.1 */
+int nipc_server_new_cgroups_snapshot(const struct nipc_server_config *config,
+                                     const struct nipc_cgroups_snapshot_handler *handler,
+                                     struct nipc_server **ret_server);
+
+/*
+ * Starts the workers: threads with all signals blocked but those of faults.
+ * Returns 0, -EINVAL (n_workers is 0, started already, or drained), -EAGAIN. Since: 0.1
+ */
+int nipc_server_start(struct nipc_server *server);
+
+/*
+ * Does what there is to do; if no request was among it, waits for one until timeout_ms have passed
+ * (0: never waits). Only with n_workers = 0. Returns the number of requests handled, 0 when time
+ * ran out, -ESHUTDOWN after stop or drain, or another negative errno. Since: 0.1
+ */
+int nipc_server_dispatch(struct nipc_server *server, uint32_t timeout_ms);
+
+/* Readable when dispatch has something to do; only with n_workers = 0, else -EINVAL. Since: 0.1 */
+int nipc_server_get_fd(const struct nipc_server *server);
+
+/* The endpoint's address, for people. Borrowed until free. Since: 0.1 */
+const char *nipc_server_get_path(const struct nipc_server *server);
+
+/*
+ * Makes workers and dispatch return as soon as their handlers do. Async-signal-safe, any thread,
+ * never blocks. Since: 0.1
+ */
+void nipc_server_stop(struct nipc_server *server);
+
+/*
+ * Ends in good order: no new clients, requests that arrived are answered, then sessions are closed
+ * and workers joined; after timeout_ms sessions are closed as they are. A handler that never
+ * returns is waited for: nothing can interrupt it. Returns 0, or -ETIMEDOUT if sessions were cut.
+ * Since: 0.1
+ */
+int nipc_server_drain(struct nipc_server *server, uint32_t timeout_ms);
+
+/* Stops, joins, closes sessions and endpoint. Takes NULL. Returns NULL. Since: 0.1 */
+struct nipc_server *nipc_server_free(struct nipc_server *server);
+
+struct nipc_server_status {
+        size_t size; /* sizeof(struct nipc_server_status), set by the caller */
+        uint32_t n_sessions;          /* ready now */
+        uint32_t n_handshakes;        /* connected, not ready yet */
+        uint64_t n_accepted;          /* sessions that became ready */
+        uint64_t n_refused;           /* clients refused in the handshake or dropped before */
+        uint64_t n_requests;          /* answered OK, taken or not; a batch counts once */
+        uint64_t n_failed;            /* answered with another status, or dropped */
+        uint32_t max_request_bytes;   /* offered to the next session */
+        uint32_t max_response_bytes;
+};
+
+#define NIPC_SERVER_STATUS_INIT { sizeof(struct nipc_server_status) }
+
+/* Never blocks. Returns 0, -EINVAL. Since: 0.1 */
+int nipc_server_get_status(const struct nipc_server *server, struct nipc_server_status *ret_status);
+
+#ifdef __cplusplus
+}
+#endif

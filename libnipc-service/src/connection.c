@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One client of a managed server, driven by events: handshake, requests and answers, the answer
+ * that does not fit, the end. Nothing here waits.
+ *
+ * A wake-up reads one request: a second look would cost a system call that a client which waits for
+ * its answer makes useless. Clients that send several at once are found by looking again now and
+ * then, ever more rarely as long as nothing is there; once found, they are read until they are
+ * empty. What is left is reported again: readiness is a level.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "server-private.h"
+#include "stdaux.h"
+
+/* One look for a second request in 1024 wake-ups costs a thousandth; chosen, not tuned. */
+#define MAX_PROBE_SHIFT 10u
+
+/* Requests that are thrown away behind the one that ends the session. */
+#define MAX_DISCARDED 64u
+
+static void conn_read(struct nipc__worker *worker, struct nipc__conn *conn);
+
+static void conn_count(struct nipc__worker *worker, struct nipc__conn *conn, bool is_counted)
+{
+        if (conn->is_counted == is_counted)
+                return;
+        conn->is_counted = is_counted;
+        if (is_counted)
+                atomic_fetch_add_explicit(&worker->server->n_sessions, 1, memory_order_relaxed);
+        else
+                atomic_fetch_sub_explicit(&worker->server->n_sessions, 1, memory_order_relaxed);
+}
+
+void nipc__conn_close(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        struct nipc_server *server = worker->server;
+
+        if (conn->state == NIPC__CONN_DEAD)
+                return;
+        if (conn->state == NIPC__CONN_HANDSHAKE) {
+                atomic_fetch_sub_explicit(&server->n_handshakes, 1, memory_order_relaxed);
+                atomic_fetch_add_explicit(&server->n_refused, 1, memory_order_relaxed);
+        }
+        if (worker->lone == conn)
+                worker->lone = NULL;
+        conn_count(worker, conn, false);
+        nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
+        nipc_poller_remove_session(worker->poller, conn->session);
+        conn->session = nipc_session_close(conn->session);
+        conn->state = NIPC__CONN_DEAD;
+        atomic_fetch_sub_explicit(&worker->load, 1, memory_order_relaxed);
+        worker->was_freed = true;
+
+        /* Other events of this turn may still name it. */
+        nipc__list_unlink(&conn->link);
+        nipc__list_append(&worker->graveyard, &conn->link);
+}
+
+/*
+ * Ends a session whose last answer was sent. What the client sent behind the request that ends it
+ * must be read first: a socket that is closed with unread data takes the answer from the client.
+ */
+static void conn_close_answered(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        struct nipc_message message;
+        unsigned i;
+
+        for (i = 0; i < MAX_DISCARDED; i++)
+                if (nipc_session_receive(conn->session, NIPC_DEADLINE_NOW, &message) < 0)
+                        break;
+        nipc__conn_close(worker, conn);
+}
+
+/* Draining: a session that owes us nothing and that we owe nothing is done. */
+static void conn_settle(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        if (worker->drain_ns && conn->state == NIPC__CONN_READY &&
+            !nipc_session_is_receiving(conn->session))
+                nipc__conn_close(worker, conn);
+}
+
+/* ---- handshake ---------------------------------------------------------------------------- */
+
+void nipc__conn_adopt(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        struct nipc__list *handshakes = &worker->waits[NIPC__WAIT_HANDSHAKE];
+        uint32_t max = NIPC__MAX(NIPC__MAX_HANDSHAKES / worker->server->n_workers, 16u);
+
+        if (worker->n_handshakes >= max)
+                nipc__conn_close(worker, NIPC__CONTAINER_OF(handshakes->next, struct nipc__conn,
+                                                            wait_link));
+        nipc__list_append(&worker->conns, &conn->link);
+        nipc_session_set_buffers(conn->session, worker->buffers);
+        nipc__worker_wait_for(worker, conn, NIPC__WAIT_HANDSHAKE);
+        /* A server that is about to end takes nobody in: mail may arrive late. */
+        if (worker->drain_ns || nipc_poller_add_session(worker->poller, conn->session, conn) < 0)
+                nipc__conn_close(worker, conn);
+}
+
+/* Takes one of the max_sessions places for as long as the handshake is answered. */
+static void conn_claim(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        struct nipc_server *server = worker->server;
+
+        if (conn->is_counted || conn->is_refused)
+                return;
+        conn_count(worker, conn, true);
+        if (atomic_load_explicit(&server->n_sessions, memory_order_relaxed) <=
+            server->config.max_sessions)
+                return;
+        conn_count(worker, conn, false);
+        conn->is_refused = true;
+        nipc_session_refuse(conn->session, NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
+}
+
+static void conn_ready(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        struct nipc_server *server = worker->server;
+        struct nipc_session_info info = NIPC_SESSION_INFO_INIT;
+
+        (void)nipc_session_get_info(conn->session, &info);
+        conn->session_id = info.session_id;
+        conn->peer_pid = info.peer.pid;
+        conn->peer_uid = info.peer.uid;
+        conn->max_response_bytes = info.max_response_payload_bytes;
+        conn->state = NIPC__CONN_READY;
+        nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
+        atomic_fetch_sub_explicit(&server->n_handshakes, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&server->n_accepted, 1, memory_order_relaxed);
+        nipc__server_note_request(server, info.max_request_payload_bytes);
+        nipc__server_note_response(server, info.max_response_payload_bytes);
+        if (nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_IN) < 0)
+                nipc__conn_close(worker, conn);
+}
+
+/*
+ * A client wanted larger requests than are offered now: the next one may have them, up to the
+ * ceiling (client-server §7.2). Sessions that do not tell what was wanted make it double.
+ */
+static void conn_note_refused(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        struct nipc_session_info info = NIPC_SESSION_INFO_INIT;
+        struct nipc_failure failure = NIPC_FAILURE_INIT;
+        uint64_t offered =
+                atomic_load_explicit(&worker->server->request_bytes, memory_order_relaxed);
+
+        (void)nipc_session_get_failure(conn->session, &failure);
+        (void)nipc_session_get_info(conn->session, &info);
+        if (conn->is_refused || failure.transport_status != NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED)
+                return;
+        nipc__server_note_request(worker->server, info.max_request_payload_bytes
+                                                          ? info.max_request_payload_bytes
+                                                          : 2 * offered);
+}
+
+static void conn_handshake(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        int r;
+
+        conn_claim(worker, conn);
+        r = nipc_session_handshake(conn->session, NIPC_DEADLINE_NOW);
+        if (!r && conn->is_counted) {
+                conn_ready(worker, conn);
+                return;
+        }
+        conn_count(worker, conn, false);
+        if (r == -ECONNREFUSED)
+                conn_note_refused(worker, conn);
+        if (r != -EAGAIN || nipc_poller_update_session(worker->poller, conn->session,
+                                                       nipc_session_get_events(conn->session)) < 0)
+                nipc__conn_close(worker, conn);
+}
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+/* A batch that is larger than the server takes, whatever was agreed. */
+static bool is_too_many(const struct nipc_server *server, const struct nipc_header *header)
+{
+        return (header->flags & NIPC_FLAG_BATCH) &&
+               header->item_count > server->config.max_batch_items;
+}
+
+/* The answer is on its way as said by r, or the session is lost. Returns whether to read on. */
+static bool conn_answered(struct nipc__worker *worker, struct nipc__conn *conn, int r, bool is_last)
+{
+        if (NIPC__LIKELY(!r && !is_last))
+                return true;
+        if (!r) {
+                conn_close_answered(worker, conn);
+                return false;
+        }
+        conn->is_closing = is_last;
+        conn->state = NIPC__CONN_FLUSHING;
+        if (r == -EAGAIN && nipc_session_has_pending(conn->session) &&
+            nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_OUT) == 0)
+                nipc__worker_wait_for(worker, conn, NIPC__WAIT_RESPONSE);
+        else
+                nipc__conn_close(worker, conn);
+        return false;
+}
+
+/* What receive returned, other than -EAGAIN. Returns whether to read on. */
+static bool conn_request(struct nipc__worker *worker, struct nipc__conn *conn, int received,
+                         const struct nipc_message *message)
+{
+        const struct nipc_header *header = &message->header;
+        bool is_last;
+        int r;
+
+        if (NIPC__LIKELY(!received) && NIPC__LIKELY(header->kind == NIPC_KIND_REQUEST)) {
+                nipc__server_note_request(worker->server, message->payload_size);
+                if (NIPC__LIKELY(!is_too_many(worker->server, header))) {
+                        r = nipc__dispatch(worker, conn, message, &is_last);
+                        return conn_answered(worker, conn, r, is_last);
+                }
+                received = -EMSGSIZE;
+        }
+        if (received == -EMSGSIZE && header->kind == NIPC_KIND_REQUEST) {
+                nipc__server_note_request(worker->server, header->payload_len);
+                r = nipc__dispatch_error(worker, conn, message,
+                                         NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
+                return conn_answered(worker, conn, r, true);
+        }
+        if (received != -ECONNRESET)
+                nipc__count(&worker->n_failed);
+        nipc__conn_close(worker, conn);
+        return false;
+}
+
+/* After the n-th request of this wake-up: whether to look for another. */
+static bool conn_looks_on(struct nipc__worker *worker, struct nipc__conn *conn, unsigned n)
+{
+        if (worker->drain_ns)
+                return nipc_clock_now_ns() < worker->drain_ns;
+        if (n >= NIPC__FAIR_BUDGET || (nipc__server_flags(worker->server) & NIPC__STOP))
+                return false;
+        if (conn->is_bursting)
+                return true;
+        if (n > 1) {
+                conn->is_bursting = true;
+                conn->probe_shift = 0;
+                return true;
+        }
+        if (conn->probe_skip) {
+                conn->probe_skip--;
+                return false;
+        }
+        return true;
+}
+
+/* Looked, and there was nothing but the n requests before. */
+static void conn_looked(struct nipc__conn *conn, unsigned n)
+{
+        if (n != 1)
+                return;
+        conn->is_bursting = false;
+        conn->probe_skip = (uint16_t)(1u << conn->probe_shift);
+        if (conn->probe_shift < MAX_PROBE_SHIFT)
+                conn->probe_shift++;
+}
+
+/* Receives and answers one request. Returns whether there was one and the session goes on. */
+static bool conn_serve(struct nipc__worker *worker, struct nipc__conn *conn, uint64_t deadline_ns,
+                       bool *ret_empty)
+{
+        struct nipc_message message;
+        int r;
+
+        r = nipc_session_receive(conn->session, deadline_ns, &message);
+        *ret_empty = r == -EAGAIN;
+        if (r == -EAGAIN) {
+                if (nipc_session_is_receiving(conn->session) && conn->wait == NIPC__WAIT_NONE)
+                        nipc__worker_wait_for(worker, conn, NIPC__WAIT_REQUEST);
+                return false;
+        }
+        if (NIPC__UNLIKELY(conn->wait != NIPC__WAIT_NONE))
+                nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
+        return conn_request(worker, conn, r, &message);
+}
+
+static void conn_read(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        unsigned n = 0;
+        bool is_empty;
+
+        do {
+                if (!conn_serve(worker, conn, NIPC_DEADLINE_NOW, &is_empty)) {
+                        if (is_empty)
+                                conn_looked(conn, n);
+                        return;
+                }
+        } while (conn_looks_on(worker, conn, ++n));
+}
+
+bool nipc__conn_linger(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        bool is_empty;
+
+        if (!conn_serve(worker, conn, NIPC_DEADLINE_LINGER, &is_empty))
+                return false;
+        while (conn->is_bursting)
+                if (!conn_serve(worker, conn, NIPC_DEADLINE_NOW, &is_empty))
+                        return is_empty;
+        return true;
+}
+
+static void conn_flush(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        int r;
+
+        r = nipc_session_flush(conn->session, NIPC_DEADLINE_NOW);
+        if (r == -EAGAIN)
+                return;
+        if (r < 0) {
+                nipc__conn_close(worker, conn);
+                return;
+        }
+        if (conn->is_closing) {
+                conn_close_answered(worker, conn);
+                return;
+        }
+        conn->state = NIPC__CONN_READY;
+        nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
+        if (nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_IN) < 0)
+                nipc__conn_close(worker, conn);
+        else if (worker->drain_ns)
+                conn_read(worker, conn);
+}
+
+void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        switch (conn->state) {
+        case NIPC__CONN_HANDSHAKE:
+                conn_handshake(worker, conn);
+                return;
+        case NIPC__CONN_READY:
+                conn_read(worker, conn);
+                break;
+        case NIPC__CONN_FLUSHING:
+                conn_flush(worker, conn);
+                break;
+        default: /* ended earlier in this turn */
+                return;
+        }
+        conn_settle(worker, conn);
+}
+
+void nipc__conn_timeout(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        if (conn->wait == NIPC__WAIT_REQUEST)
+                nipc__count(&worker->n_failed);
+        nipc__conn_close(worker, conn);
+}

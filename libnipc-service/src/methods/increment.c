@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Method 1 at both ends: one number, or a batch of them, built and read in place. */
+
+#include <errno.h>
+#include <nipc/batch.h>
+#include <nipc/client.h>
+#include <nipc/increment.h>
+#include <nipc/server.h>
+#include <stdlib.h>
+
+#include "abi.h"
+#include "client-private.h"
+#include "stdaux.h"
+
+struct batch {
+        const uint64_t *values;
+        uint64_t *ret_values;
+        uint32_t n_values;
+};
+
+static void encode_one(const void *arg, void *buf, size_t size)
+{
+        nipc_increment_encode(*(const uint64_t *)arg, buf);
+}
+
+static int decode_one(void *userdata, const void *payload, size_t payload_size,
+                      struct nipc_fault *ret_fault)
+{
+        return nipc_increment_decode(payload, payload_size, userdata, ret_fault);
+}
+
+NIPC__EXPORT int nipc_client_increment(struct nipc_client *client, uint64_t value,
+                                       uint32_t timeout_ms, uint64_t *ret_value)
+{
+        const struct nipc__request request = {
+                .code = NIPC_METHOD_INCREMENT,
+                .item_count = 1,
+                .payload_size = NIPC_INCREMENT_SIZE,
+                .encode = encode_one,
+                .arg = &value,
+                .decode = decode_one,
+                .userdata = ret_value,
+        };
+
+        if (!client || !ret_value)
+                return -EINVAL;
+        return nipc__client_run(client, &request, timeout_ms, NULL, NULL);
+}
+
+/* size is exactly what n_values items need: nothing can fail. */
+static void encode_batch(const void *arg, void *buf, size_t size)
+{
+        const struct batch *batch = arg;
+        struct nipc_batch_builder builder;
+        uint8_t item[NIPC_INCREMENT_SIZE];
+        uint32_t i;
+
+        (void)nipc_batch_builder_init(&builder, buf, size, batch->n_values);
+        for (i = 0; i < batch->n_values; i++) {
+                nipc_increment_encode(batch->values[i], item);
+                (void)nipc_batch_builder_add(&builder, item, sizeof(item));
+        }
+        (void)nipc_batch_builder_finish(&builder, &size);
+}
+
+/*
+ * In two turns: values and ret_values may be one array, and a bad response must leave the request
+ * as it is for the next attempt.
+ */
+static int decode_batch(void *userdata, const void *payload, size_t payload_size,
+                        struct nipc_fault *ret_fault)
+{
+        struct batch *batch = userdata;
+        struct nipc_batch_view view;
+        const void *item;
+        uint64_t value;
+        size_t size;
+        uint32_t i;
+        int r;
+
+        r = nipc_batch_view_init(&view, payload, payload_size, batch->n_values, ret_fault);
+        for (i = 0; !r && i < batch->n_values; i++) {
+                (void)nipc_batch_view_get(&view, i, &item, &size);
+                r = nipc_increment_decode(item, size, &value, ret_fault);
+        }
+        if (r)
+                return r;
+        for (i = 0; i < batch->n_values; i++) {
+                (void)nipc_batch_view_get(&view, i, &item, &size);
+                (void)nipc_increment_decode(item, size, &batch->ret_values[i], NULL);
+        }
+        return 0;
+}
+
+NIPC__EXPORT int nipc_client_increment_batch(struct nipc_client *client, const uint64_t *values,
+                                             uint32_t n_values, uint32_t timeout_ms,
+                                             uint64_t *ret_values)
+{
+        struct batch batch = {.values = values, .ret_values = ret_values, .n_values = n_values};
+        const struct nipc__request request = {
+                .code = NIPC_METHOD_INCREMENT,
+                .flags = NIPC_FLAG_BATCH,
+                .item_count = n_values,
+                .payload_size = (size_t)n_values * (NIPC_BATCH_ENTRY_SIZE + NIPC_INCREMENT_SIZE),
+                .encode = encode_batch,
+                .arg = &batch,
+                .decode = decode_batch,
+                .userdata = &batch,
+        };
+
+        if (!client || !values || !ret_values || !n_values || n_values > UINT32_MAX / 32)
+                return -EINVAL;
+        return nipc__client_run(client, &request, timeout_ms, NULL, NULL);
+}
+
+/* ---- server ------------------------------------------------------------------------------- */
+
+static int handle(void *userdata, const struct nipc_request *request, void *response,
+                  size_t capacity, size_t *ret_size)
+{
+        const struct nipc_increment_handler *handler = userdata;
+        uint64_t value, result = 0;
+        int r;
+
+        r = nipc_increment_decode(request->payload, request->payload_size, &value, NULL);
+        if (r)
+                return r;
+        if (capacity < NIPC_INCREMENT_SIZE)
+                return NIPC_PROTO_E_OVERFLOW;
+        r = handler->increment(handler->userdata, value, &result);
+        if (r)
+                return r;
+        nipc_increment_encode(result, response);
+        *ret_size = NIPC_INCREMENT_SIZE;
+        return 0;
+}
+
+NIPC__EXPORT int nipc_server_new_increment(const struct nipc_server_config *config,
+                                           const struct nipc_increment_handler *handler,
+                                           struct nipc_server **ret_server)
+{
+        struct nipc_handler generic = {
+                .size = sizeof(generic),
+                .code = NIPC_METHOD_INCREMENT,
+                .handle = handle,
+                .release = free,
+        };
+        struct nipc_increment_handler copy, *kept;
+        int r;
+
+        r = nipc__abi_load(&copy, sizeof(copy), handler);
+        if (r < 0)
+                return r;
+        if (!copy.increment)
+                return -EINVAL;
+        kept = malloc(sizeof(*kept));
+        if (!kept)
+                return -ENOMEM;
+        *kept = copy;
+        generic.userdata = kept;
+        return nipc_server_new(config, &generic, ret_server);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the parts of the managed server share.
+ *
+ *   server.c      the endpoint, threads, limits, start to free
+ *   worker.c      one loop: events, accepting, the mailbox, timers
+ *   connection.c  one client: handshake, requests, back-pressure, end
+ *   dispatch.c    one request: what is answered
+ *
+ * A connection belongs to one worker from the mailbox on, and a worker to one thread at a time: no
+ * lock is taken to serve a request. Shared are the atomics, the mailboxes, and the two things that
+ * nipc_server.lock guards.
+ */
+
+#include <nipc/clock.h>
+#include <nipc/listener.h>
+#include <nipc/poller.h>
+#include <nipc/server.h>
+#include <nipc/session.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "list.h"
+
+/* Requests of one client in one turn, before the others have theirs; chosen, not tuned. */
+#define NIPC__FAIR_BUDGET 64u
+
+/* Clients in the handshake at one time, all workers together; then the oldest has to go. */
+#define NIPC__MAX_HANDSHAKES 1024u
+
+/* Who keeps us waiting. The time-out of a kind is constant, so each list is in order of time. */
+enum nipc__wait {
+        NIPC__WAIT_HANDSHAKE,
+        NIPC__WAIT_REQUEST,
+        NIPC__WAIT_RESPONSE,
+        NIPC__N_WAITS,
+        NIPC__WAIT_NONE = NIPC__N_WAITS,
+};
+
+enum nipc__conn_state {
+        NIPC__CONN_HANDSHAKE,
+        NIPC__CONN_READY,
+        NIPC__CONN_FLUSHING, /* a response is pending: nothing is read meanwhile */
+        NIPC__CONN_DEAD,     /* no session any more, freed at the end of the turn */
+};
+
+/* One client. No buffers: an idle one costs this and what its session costs. */
+struct nipc__conn {
+        struct nipc__list link;      /* in a mailbox, then conns, then graveyard of its worker */
+        struct nipc__list wait_link; /* in waits[wait], if any */
+        uint64_t wait_until_ns;
+        struct nipc_session *session;
+        uint64_t session_id;
+        int64_t peer_pid;
+        int64_t peer_uid;
+        uint32_t max_response_bytes;
+        uint8_t state;    /* enum nipc__conn_state */
+        uint8_t wait;     /* enum nipc__wait */
+        bool is_counted;  /* in n_sessions */
+        bool is_refused;  /* the handshake will end in a refusal */
+        bool is_closing;  /* ends when what is pending was sent */
+        bool is_bursting; /* the last wake-ups found more than one request */
+        uint8_t probe_shift;
+        uint16_t probe_skip; /* wake-ups until the next look for a second request */
+};
+
+struct nipc__worker {
+        struct nipc_server *server;
+        struct nipc_poller *poller;
+        struct nipc_session_buffers *buffers; /* of all its sessions */
+        struct nipc__list conns;
+        struct nipc__list graveyard;
+        struct nipc__list waits[NIPC__N_WAITS];
+        uint32_t n_handshakes;   /* in waits[NIPC__WAIT_HANDSHAKE] */
+        uint64_t timer_ns;       /* what the poller's timer is set to, 0: nothing */
+        uint64_t resume_ns;      /* when to accept again after a shortage, 0: accepting */
+        uint64_t drain_ns;       /* the deadline while draining, 0: not */
+        struct nipc__conn *lone; /* the only one that the last turns were about */
+        uint32_t n_lone;         /* so many of them */
+        uint32_t n_lone_needed;  /* so many it takes to linger with it */
+        bool is_watching;        /* counted in nipc_server.n_watching */
+        bool was_freed;          /* a session ended in this turn: descriptors came back */
+
+        pthread_t thread;
+
+        /* The mailbox: new clients from the worker that accepted them. */
+        pthread_mutex_t mail_lock;
+        struct nipc__list mail;
+
+        /* Connections here and in the mailbox. Relaxed everywhere: a hint for balancing. */
+        _Atomic uint32_t load;
+
+        /* Written by the worker alone, read by get_status: relaxed, plain counters. */
+        _Atomic uint64_t n_requests;
+        _Atomic uint64_t n_failed;
+};
+
+/* nipc_server.flags */
+#define NIPC__STOP  (1u << 0) /* return as soon as possible */
+#define NIPC__DRAIN (1u << 1) /* end in good order */
+#define NIPC__QUIT  (1u << 2) /* threads end */
+
+struct nipc_server {
+        struct nipc_server_config config; /* defaults filled in; its strings are not ours */
+        struct nipc_handler handler;
+        char *path;
+        struct nipc__worker **workers;
+        uint32_t n_workers; /* objects: 1 when the caller dispatches */
+        uint32_t n_threads; /* that run */
+        bool is_drained;
+
+        /*
+         * NIPC__STOP and so on. Set with release, read with acquire in nipc__server_flags(), so
+         * that drain_ns is there when NIPC__DRAIN is.
+         */
+        _Atomic uint32_t flags;
+        uint64_t drain_ns;
+
+        /* Workers that watch the listener; the last to leave closes it. Changes with acq_rel. */
+        _Atomic uint32_t n_watching;
+
+        pthread_mutex_t lock; /* guards listener (closing, limits) and the wait on `parked` */
+        pthread_cond_t parked;
+        struct nipc_listener *listener;
+
+        /* What new sessions are offered. Written under `lock`, read relaxed to see if it is time.
+         */
+        _Atomic uint32_t request_bytes;
+        _Atomic uint32_t response_bytes;
+
+        /* Gauges and counters of connections; relaxed, each is meaningful alone. */
+        _Atomic uint32_t n_sessions;
+        _Atomic uint32_t n_handshakes;
+        _Atomic uint32_t n_cut;
+        _Atomic uint64_t n_accepted;
+        _Atomic uint64_t n_refused;
+};
+
+/* ---- server.c ---- */
+static inline uint32_t nipc__server_flags(const struct nipc_server *server)
+{
+        /* Pairs with the releases in server_raise(). */
+        return atomic_load_explicit(&server->flags, memory_order_acquire);
+}
+
+/* A counter that one thread writes: no locked instruction. */
+static inline void nipc__count(_Atomic uint64_t *counter)
+{
+        uint64_t n = atomic_load_explicit(counter, memory_order_relaxed);
+
+        /* Read relaxed in nipc_server_get_status(). */
+        atomic_store_explicit(counter, n + 1, memory_order_relaxed);
+}
+
+/* Sizes that were seen or wanted: later sessions are offered as much (client-server §7.2). */
+void nipc__server_note_request(struct nipc_server *server, uint64_t size);
+void nipc__server_note_response(struct nipc_server *server, uint64_t size);
+
+/* The worker's poller does not watch the listener any more; the last one closes it. */
+void nipc__server_leave_listener(struct nipc_server *server);
+
+/* ---- worker.c ---- */
+int nipc__worker_new(struct nipc_server *server, struct nipc__worker **ret_worker);
+struct nipc__worker *nipc__worker_free(struct nipc__worker *worker);
+
+/* Waits, and does what there is to do. Returns 0, or the poller's negative errno. */
+int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns);
+
+/* Answers what has arrived, closes everything; connections that must be cut are counted. */
+void nipc__worker_drain(struct nipc__worker *worker, uint64_t deadline_ns);
+
+/* Closes all connections as they are. Returns how many there were. */
+uint32_t nipc__worker_cut(struct nipc__worker *worker);
+
+/* Puts a connection on a list of those that keep us waiting, or takes it off (NIPC__WAIT_NONE). */
+void nipc__worker_wait_for(struct nipc__worker *worker, struct nipc__conn *conn,
+                           enum nipc__wait wait);
+
+/* ---- connection.c ---- */
+
+/* Takes over an accepted session. */
+void nipc__conn_adopt(struct nipc__worker *worker, struct nipc__conn *conn);
+
+/* The poller says that the session can go on. */
+void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn);
+
+/*
+ * Waits for the next request of this session alone, for a moment, and answers it. Returns whether
+ * there was one and the session goes on.
+ */
+bool nipc__conn_linger(struct nipc__worker *worker, struct nipc__conn *conn);
+
+/* Its time has run out. */
+void nipc__conn_timeout(struct nipc__worker *worker, struct nipc__conn *conn);
+
+/* Ends it; the struct stays until the end of the turn. */
+void nipc__conn_close(struct nipc__worker *worker, struct nipc__conn *conn);
+
+/* ---- dispatch.c ---- */
+
+/*
+ * Answers one request. Returns what the session said to the answer: 0, -EAGAIN when it is pending,
+ * or an error that ends the session. *ret_close: the session must end once the answer is sent.
+ */
+int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
+                   const struct nipc_message *message, bool *ret_close);
+
+/* Answers with a status other than OK and nothing else. Returns as nipc__dispatch(). */
+int nipc__dispatch_error(struct nipc__worker *worker, struct nipc__conn *conn,
+                         const struct nipc_message *message, uint16_t transport_status);

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The managed server as a whole: the endpoint, the workers and their threads, what is offered to
+ * new clients, and the ends: stop (leave everything as it is), drain (finish), free.
+ *
+ * Threads that were stopped stay parked until they are told to drain or to quit, so that draining
+ * has them all, whatever came before.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi.h"
+#include "limits.h"
+#include "server-private.h"
+#include "stdaux.h"
+
+#define DEFAULT_TIMEOUT_MS      5000u
+#define DEFAULT_MAX_BATCH_ITEMS 65536u
+#define DEFAULT_MAX_SESSIONS    1024u
+
+/* ---- limits ------------------------------------------------------------------------------- */
+
+static void note(struct nipc_server *server, _Atomic uint32_t *learned, uint64_t size,
+                 uint32_t ceiling)
+{
+        uint32_t wanted;
+
+        if (NIPC__LIKELY(size <= atomic_load_explicit(learned, memory_order_relaxed)))
+                return;
+        wanted = nipc__limit_round(size, ceiling);
+        pthread_mutex_lock(&server->lock);
+        if (wanted > atomic_load_explicit(learned, memory_order_relaxed)) {
+                atomic_store_explicit(learned, wanted, memory_order_relaxed);
+                if (server->listener)
+                        nipc_listener_set_limits(server->listener,
+                                                 atomic_load_explicit(&server->request_bytes,
+                                                                      memory_order_relaxed),
+                                                 atomic_load_explicit(&server->response_bytes,
+                                                                      memory_order_relaxed));
+        }
+        pthread_mutex_unlock(&server->lock);
+}
+
+void nipc__server_note_request(struct nipc_server *server, uint64_t size)
+{
+        note(server, &server->request_bytes, size, server->config.max_request_bytes);
+}
+
+void nipc__server_note_response(struct nipc_server *server, uint64_t size)
+{
+        note(server, &server->response_bytes, size, server->config.max_response_bytes);
+}
+
+/* Fills one pair of limits in: the ceiling, and what to begin with. Returns 0 or -EINVAL. */
+static int default_limits(uint32_t *max, uint32_t *initial, uint32_t default_initial)
+{
+        if (!*max && !*initial) {
+                *max = NIPC__GROWTH_CAP;
+                *initial = default_initial;
+        } else if (!*max) {
+                *max = NIPC__MAX(NIPC__GROWTH_CAP, *initial);
+        } else if (!*initial) {
+                *initial = *max;
+        }
+        return *initial <= *max ? 0 : -EINVAL;
+}
+
+static int load_config(struct nipc_server_config *c, const struct nipc_server_config *config)
+{
+        int r;
+
+        r = nipc__abi_load(c, sizeof(*c), config);
+        if (r < 0)
+                return r;
+        if (!c->run_dir || !c->service)
+                return -EINVAL;
+        r = default_limits(&c->max_request_bytes, &c->initial_request_bytes,
+                           NIPC__DEFAULT_REQUEST_BYTES);
+        if (!r)
+                r = default_limits(&c->max_response_bytes, &c->initial_response_bytes,
+                                   NIPC__DEFAULT_RESPONSE_BYTES);
+        if (!c->max_batch_items)
+                c->max_batch_items = DEFAULT_MAX_BATCH_ITEMS;
+        if (!c->max_sessions)
+                c->max_sessions = DEFAULT_MAX_SESSIONS;
+        if (!c->handshake_timeout_ms)
+                c->handshake_timeout_ms = DEFAULT_TIMEOUT_MS;
+        if (!c->request_timeout_ms)
+                c->request_timeout_ms = DEFAULT_TIMEOUT_MS;
+        if (!c->response_timeout_ms)
+                c->response_timeout_ms = DEFAULT_TIMEOUT_MS;
+        return r;
+}
+
+/* ---- new and free ------------------------------------------------------------------------- */
+
+static int open_listener(struct nipc_server *server)
+{
+        const struct nipc_server_config *c = &server->config;
+        struct nipc_listener_config config = NIPC_LISTENER_CONFIG_INIT;
+        int r;
+
+        config.run_dir = c->run_dir;
+        config.service = c->service;
+        config.mode = c->endpoint_mode;
+        config.set_owner = c->set_endpoint_owner;
+        config.uid = c->endpoint_uid;
+        config.gid = c->endpoint_gid;
+        config.supported_profiles = c->profiles;
+        config.preferred_profiles = c->profiles;
+        config.max_request_payload_bytes = c->initial_request_bytes;
+        config.max_response_payload_bytes = c->initial_response_bytes;
+        config.auth_token = c->auth_token;
+        r = nipc_listener_open(&config, &server->listener);
+        if (r < 0)
+                return r;
+        server->path = strdup(nipc_listener_get_path(server->listener));
+        return server->path ? 0 : -ENOMEM;
+}
+
+static int make_workers(struct nipc_server *server)
+{
+        uint32_t n = NIPC__MAX(server->config.n_workers, 1u);
+        int r;
+
+        server->workers = calloc(n, sizeof(*server->workers));
+        if (!server->workers)
+                return -ENOMEM;
+        for (; server->n_workers < n; server->n_workers++) {
+                r = nipc__worker_new(server, &server->workers[server->n_workers]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int server_new(const struct nipc_server_config *config, const struct nipc_handler *handler,
+                      struct nipc_server **ret_server)
+{
+        struct nipc_server_config c;
+        struct nipc_server *server;
+        int r;
+
+        r = load_config(&c, config);
+        if (r < 0)
+                return r;
+        server = calloc(1, sizeof(*server));
+        if (!server)
+                return -ENOMEM;
+        if (pthread_mutex_init(&server->lock, NULL)) {
+                free(server);
+                return -ENOMEM;
+        }
+        if (pthread_cond_init(&server->parked, NULL)) {
+                pthread_mutex_destroy(&server->lock);
+                free(server);
+                return -ENOMEM;
+        }
+        server->config = c;
+        atomic_init(&server->request_bytes, c.initial_request_bytes);
+        atomic_init(&server->response_bytes, c.initial_response_bytes);
+        r = open_listener(server);
+        if (!r)
+                r = make_workers(server);
+        server->config.run_dir = server->config.service = NULL; /* were borrowed */
+        if (r < 0) {
+                nipc_server_free(server);
+                return r;
+        }
+        server->handler = *handler;
+        *ret_server = server;
+        return 0;
+}
+
+NIPC__EXPORT int nipc_server_new(const struct nipc_server_config *config,
+                                 const struct nipc_handler *handler,
+                                 struct nipc_server **ret_server)
+{
+        struct nipc_handler h;
+        int r;
+
+        r = nipc__abi_load(&h, sizeof(h), handler);
+        if (r < 0)
+                return r;
+        r = h.handle && ret_server ? server_new(config, &h, ret_server) : -EINVAL;
+        if (r < 0 && h.release)
+                h.release(h.userdata);
+        return r;
+}
+
+/* The last worker to leave closes the listener: new clients see at once that nobody is there. */
+void nipc__server_leave_listener(struct nipc_server *server)
+{
+        /* Pairs with itself: all other workers have finished with the listener. */
+        if (atomic_fetch_sub_explicit(&server->n_watching, 1, memory_order_acq_rel) != 1)
+                return;
+        pthread_mutex_lock(&server->lock);
+        server->listener = nipc_listener_close(server->listener);
+        pthread_mutex_unlock(&server->lock);
+}
+
+/* Tells all workers, wherever they are: in a wait, or parked. Not for signal handlers. */
+static void server_raise(struct nipc_server *server, uint32_t flag)
+{
+        uint32_t i;
+
+        pthread_mutex_lock(&server->lock);
+        /* Pairs with the acquire in nipc__server_flags(). */
+        atomic_fetch_or_explicit(&server->flags, flag, memory_order_release);
+        pthread_cond_broadcast(&server->parked);
+        pthread_mutex_unlock(&server->lock);
+        for (i = 0; i < server->n_workers; i++)
+                nipc_poller_wake(server->workers[i]->poller);
+}
+
+static void join_threads(struct nipc_server *server)
+{
+        uint32_t i;
+
+        for (i = 0; i < server->n_threads; i++)
+                pthread_join(server->workers[i]->thread, NULL);
+        server->n_threads = 0;
+}
+
+NIPC__EXPORT struct nipc_server *nipc_server_free(struct nipc_server *server)
+{
+        uint32_t i;
+
+        if (!server)
+                return NULL;
+        server_raise(server, NIPC__STOP | NIPC__QUIT);
+        join_threads(server);
+        for (i = 0; i < server->n_workers; i++)
+                nipc__worker_free(server->workers[i]);
+        free(server->workers);
+        nipc_listener_close(server->listener);
+        if (server->handler.release)
+                server->handler.release(server->handler.userdata);
+        pthread_cond_destroy(&server->parked);
+        pthread_mutex_destroy(&server->lock);
+        free(server->path);
+        free(server);
+        return NULL;
+}
+
+/* ---- running ------------------------------------------------------------------------------ */
+
+static void park(struct nipc_server *server)
+{
+        pthread_mutex_lock(&server->lock);
+        while (!(nipc__server_flags(server) & (NIPC__DRAIN | NIPC__QUIT)))
+                pthread_cond_wait(&server->parked, &server->lock);
+        pthread_mutex_unlock(&server->lock);
+}
+
+static void *worker_main(void *userdata)
+{
+        struct nipc__worker *worker = userdata;
+        struct nipc_server *server = worker->server;
+
+        for (;;) {
+                uint32_t flags = nipc__server_flags(server);
+
+                if (flags & NIPC__QUIT)
+                        return NULL;
+                if (flags & NIPC__DRAIN) {
+                        nipc__worker_drain(worker, server->drain_ns);
+                        return NULL;
+                }
+                if (flags & NIPC__STOP) {
+                        park(server);
+                        continue;
+                }
+                if (nipc__worker_turn(worker, NIPC_DEADLINE_NEVER) < 0) {
+                        /* Nothing can be waited for any more: clients shall know, nobody spins. */
+                        nipc__worker_cut(worker);
+                        park(server);
+                }
+        }
+}
+
+/*
+ * Signals are for the threads of the process that knows what they mean; but a fault is the thread's
+ * own, and whoever handles faults wants to see ours.
+ */
+static int start_thread(struct nipc__worker *worker)
+{
+        int r;
+#ifdef SIGUSR1 /* where threads have signals */
+        static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+        sigset_t blocked, before;
+        size_t i;
+
+        sigfillset(&blocked);
+        for (i = 0; i < NIPC__ARRAY_SIZE(faults); i++)
+                sigdelset(&blocked, faults[i]);
+        pthread_sigmask(SIG_SETMASK, &blocked, &before);
+#endif
+        r = pthread_create(&worker->thread, NULL, worker_main, worker);
+#ifdef SIGUSR1
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+#endif
+        return -r;
+}
+
+NIPC__EXPORT int nipc_server_start(struct nipc_server *server)
+{
+        uint32_t i;
+        int r;
+
+        if (!server || !server->config.n_workers || server->n_threads || server->is_drained)
+                return -EINVAL;
+        for (i = 0; i < server->n_workers; i++) {
+                r = start_thread(server->workers[i]);
+                if (r < 0)
+                        break;
+        }
+        server->n_threads = i;
+        if (i == server->n_workers)
+                return 0;
+        server_raise(server, NIPC__QUIT);
+        join_threads(server);
+        /* No thread is left to pair with. */
+        atomic_fetch_and_explicit(&server->flags, ~NIPC__QUIT, memory_order_relaxed);
+        return r;
+}
+
+NIPC__EXPORT int nipc_server_dispatch(struct nipc_server *server, uint32_t timeout_ms)
+{
+        uint64_t before, after, deadline_ns = NIPC_DEADLINE_NOW;
+        struct nipc__worker *worker;
+        int r;
+
+        if (!server || server->config.n_workers)
+                return -EINVAL;
+        worker = server->workers[0];
+        before = atomic_load_explicit(&worker->n_requests, memory_order_relaxed) +
+                 atomic_load_explicit(&worker->n_failed, memory_order_relaxed);
+        if (timeout_ms)
+                deadline_ns = nipc_deadline_after_ms(timeout_ms);
+        do {
+                if (server->is_drained || (nipc__server_flags(server) & NIPC__STOP))
+                        return -ESHUTDOWN;
+                r = nipc__worker_turn(worker, deadline_ns);
+                if (r < 0)
+                        return r;
+                after = atomic_load_explicit(&worker->n_requests, memory_order_relaxed) +
+                        atomic_load_explicit(&worker->n_failed, memory_order_relaxed);
+        } while (after == before && timeout_ms && nipc_clock_now_ns() < deadline_ns);
+        return (int)NIPC__MIN(after - before, (uint64_t)INT32_MAX);
+}
+
+NIPC__EXPORT int nipc_server_get_fd(const struct nipc_server *server)
+{
+        if (!server || server->config.n_workers)
+                return -EINVAL;
+        return nipc_poller_get_fd(server->workers[0]->poller);
+}
+
+NIPC__EXPORT const char *nipc_server_get_path(const struct nipc_server *server)
+{
+        return server->path;
+}
+
+NIPC__EXPORT void nipc_server_stop(struct nipc_server *server)
+{
+        uint32_t i;
+
+        if (!server)
+                return;
+        /* Pairs with the acquire in nipc__server_flags(). */
+        atomic_fetch_or_explicit(&server->flags, NIPC__STOP, memory_order_release);
+        for (i = 0; i < server->n_workers; i++)
+                nipc_poller_wake(server->workers[i]->poller);
+}
+
+NIPC__EXPORT int nipc_server_drain(struct nipc_server *server, uint32_t timeout_ms)
+{
+        uint32_t i;
+
+        if (!server)
+                return -EINVAL;
+        if (!server->is_drained) {
+                server->is_drained = true;
+                server->drain_ns = nipc_deadline_after_ms(timeout_ms);
+                if (server->n_threads) {
+                        server_raise(server, NIPC__DRAIN);
+                        join_threads(server);
+                } else {
+                        for (i = 0; i < server->n_workers; i++)
+                                nipc__worker_drain(server->workers[i], server->drain_ns);
+                }
+                /* Clients that one worker posted to another that had finished already. */
+                for (i = 0; i < server->n_workers; i++)
+                        nipc__worker_cut(server->workers[i]);
+        }
+        return atomic_load_explicit(&server->n_cut, memory_order_relaxed) ? -ETIMEDOUT : 0;
+}
+
+NIPC__EXPORT int nipc_server_get_status(const struct nipc_server *server,
+                                        struct nipc_server_status *ret_status)
+{
+        struct nipc_server_status status = NIPC_SERVER_STATUS_INIT;
+        const memory_order relaxed = memory_order_relaxed;
+        uint32_t i;
+
+        if (!server)
+                return -EINVAL;
+        status.n_sessions = atomic_load_explicit(&server->n_sessions, relaxed);
+        status.n_handshakes = atomic_load_explicit(&server->n_handshakes, relaxed);
+        status.n_accepted = atomic_load_explicit(&server->n_accepted, relaxed);
+        status.n_refused = atomic_load_explicit(&server->n_refused, relaxed);
+        status.max_request_bytes = atomic_load_explicit(&server->request_bytes, relaxed);
+        status.max_response_bytes = atomic_load_explicit(&server->response_bytes, relaxed);
+        for (i = 0; i < server->n_workers; i++) {
+                status.n_requests += atomic_load_explicit(&server->workers[i]->n_requests, relaxed);
+                status.n_failed += atomic_load_explicit(&server->workers[i]->n_failed, relaxed);
+        }
+        return nipc__abi_store(ret_status, &status, sizeof(status));
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One loop of a managed server: waits on its poller, lets connections go on, accepts, hands new
+ * clients to the worker with the least to do, and ends those that keep it waiting for too long.
+ *
+ * Invariants: every connection is in conns or, dead, in the graveyard, which is emptied at the end
+ * of each turn; the timer is armed no later than the earliest deadline. It may be armed too early:
+ * a timer that fires for nothing is cheaper than one that is moved for each request.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "server-private.h"
+#include "stdaux.h"
+
+#define N_EVENTS 64u
+
+/* Clients taken per turn, so that those we have are not forgotten over those who come. */
+#define ACCEPT_BUDGET 64u
+
+/* How long not to accept when descriptors or memory are short; chosen, not tuned. */
+#define ACCEPT_PAUSE_MS 100u
+
+/* Turns in a row about one client before it is lingered with; chosen, not tuned. */
+#define MIN_LONE_TURNS 8u
+#define MAX_LONE_TURNS 4096u
+
+static uint64_t wait_ns(const struct nipc_server *server, enum nipc__wait wait)
+{
+        const uint64_t ms[NIPC__N_WAITS] = {
+                [NIPC__WAIT_HANDSHAKE] = server->config.handshake_timeout_ms,
+                [NIPC__WAIT_REQUEST] = server->config.request_timeout_ms,
+                [NIPC__WAIT_RESPONSE] = server->config.response_timeout_ms,
+        };
+
+        return nipc_deadline_after_ms(ms[wait]);
+}
+
+void nipc__worker_wait_for(struct nipc__worker *worker, struct nipc__conn *conn,
+                           enum nipc__wait wait)
+{
+        if (conn->wait == NIPC__WAIT_HANDSHAKE)
+                worker->n_handshakes--;
+        nipc__list_unlink(&conn->wait_link);
+        conn->wait = (uint8_t)wait;
+        if (wait == NIPC__WAIT_NONE)
+                return;
+        if (wait == NIPC__WAIT_HANDSHAKE)
+                worker->n_handshakes++;
+        conn->wait_until_ns = wait_ns(worker->server, wait);
+        nipc__list_append(&worker->waits[wait], &conn->wait_link);
+}
+
+int nipc__worker_new(struct nipc_server *server, struct nipc__worker **ret_worker)
+{
+        struct nipc__worker *worker;
+        unsigned i;
+        int r;
+
+        worker = calloc(1, sizeof(*worker));
+        if (!worker)
+                return -ENOMEM;
+        worker->server = server;
+        worker->n_lone_needed = MIN_LONE_TURNS;
+        nipc__list_init(&worker->conns);
+        nipc__list_init(&worker->graveyard);
+        nipc__list_init(&worker->mail);
+        for (i = 0; i < NIPC__N_WAITS; i++)
+                nipc__list_init(&worker->waits[i]);
+        r = -pthread_mutex_init(&worker->mail_lock, NULL);
+        if (r < 0) {
+                free(worker);
+                return r;
+        }
+        r = nipc_poller_new(&worker->poller);
+        if (!r)
+                r = nipc_session_buffers_new(&worker->buffers);
+        if (!r)
+                r = nipc_poller_add_listener(worker->poller, server->listener, worker);
+        if (r < 0) {
+                nipc__worker_free(worker);
+                return r;
+        }
+        worker->is_watching = true;
+        atomic_fetch_add_explicit(&server->n_watching, 1, memory_order_relaxed);
+        *ret_worker = worker;
+        return 0;
+}
+
+static void worker_bury(struct nipc__worker *worker)
+{
+        struct nipc__list *link, *tmp;
+
+        nipc__list_for_each_safe (link, tmp, &worker->graveyard)
+                free(NIPC__CONTAINER_OF(link, struct nipc__conn, link));
+        nipc__list_init(&worker->graveyard);
+}
+
+/* Stops watching the listener for good. */
+static void worker_leave_listener(struct nipc__worker *worker)
+{
+        if (!worker->is_watching)
+                return;
+        if (!worker->resume_ns)
+                nipc_poller_remove_listener(worker->poller, worker->server->listener);
+        worker->is_watching = false;
+        worker->resume_ns = 0;
+        nipc__server_leave_listener(worker->server);
+}
+
+static void worker_adopt_mail(struct nipc__worker *worker)
+{
+        struct nipc__list mail, *link, *tmp;
+
+        nipc__list_init(&mail);
+        pthread_mutex_lock(&worker->mail_lock);
+        nipc__list_splice(&mail, &worker->mail);
+        pthread_mutex_unlock(&worker->mail_lock);
+        nipc__list_for_each_safe (link, tmp, &mail) {
+                nipc__list_unlink(link);
+                nipc__conn_adopt(worker, NIPC__CONTAINER_OF(link, struct nipc__conn, link));
+        }
+}
+
+uint32_t nipc__worker_cut(struct nipc__worker *worker)
+{
+        struct nipc__list *link, *tmp;
+        uint32_t n = 0;
+
+        worker_adopt_mail(worker);
+        nipc__list_for_each_safe (link, tmp, &worker->conns) {
+                nipc__conn_close(worker, NIPC__CONTAINER_OF(link, struct nipc__conn, link));
+                n++;
+        }
+        worker_bury(worker);
+        return n;
+}
+
+struct nipc__worker *nipc__worker_free(struct nipc__worker *worker)
+{
+        if (!worker)
+                return NULL;
+        nipc__worker_cut(worker);
+        worker_leave_listener(worker);
+        nipc_session_buffers_free(worker->buffers);
+        nipc_poller_free(worker->poller);
+        pthread_mutex_destroy(&worker->mail_lock);
+        free(worker);
+        return NULL;
+}
+
+/* ---- accepting ---------------------------------------------------------------------------- */
+
+/* Nothing can be accepted now; a listener that stays readable must not make us spin. */
+static void worker_pause(struct nipc__worker *worker)
+{
+        nipc_poller_remove_listener(worker->poller, worker->server->listener);
+        worker->resume_ns = nipc_deadline_after_ms(ACCEPT_PAUSE_MS);
+        worker->was_freed = false; /* what ended earlier in this turn was not enough */
+}
+
+static void worker_resume(struct nipc__worker *worker)
+{
+        worker->resume_ns = 0;
+        if (nipc_poller_add_listener(worker->poller, worker->server->listener, worker) < 0)
+                worker->resume_ns = nipc_deadline_after_ms(ACCEPT_PAUSE_MS);
+}
+
+/* The one with the least to do; on a tie this one, which is awake. */
+static struct nipc__worker *worker_choose(struct nipc__worker *worker)
+{
+        struct nipc_server *server = worker->server;
+        struct nipc__worker *best = worker;
+        uint32_t i, load, least = atomic_load_explicit(&worker->load, memory_order_relaxed);
+
+        for (i = 0; i < server->n_workers; i++) {
+                load = atomic_load_explicit(&server->workers[i]->load, memory_order_relaxed);
+                if (load < least) {
+                        least = load;
+                        best = server->workers[i];
+                }
+        }
+        return best;
+}
+
+static void worker_post(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        bool was_empty;
+
+        pthread_mutex_lock(&worker->mail_lock);
+        was_empty = nipc__list_is_empty(&worker->mail);
+        nipc__list_append(&worker->mail, &conn->link);
+        pthread_mutex_unlock(&worker->mail_lock);
+        if (was_empty)
+                nipc_poller_wake(worker->poller);
+}
+
+/* Gives an accepted session to a worker. Returns 0 or -ENOMEM. */
+static int worker_assign(struct nipc__worker *worker, struct nipc_session *session)
+{
+        struct nipc__worker *chosen = worker_choose(worker);
+        struct nipc__conn *conn;
+
+        conn = calloc(1, sizeof(*conn));
+        if (!conn) {
+                nipc_session_close(session);
+                return -ENOMEM;
+        }
+        nipc__list_init(&conn->link);
+        nipc__list_init(&conn->wait_link);
+        conn->wait = NIPC__WAIT_NONE;
+        conn->session = session;
+        conn->state = NIPC__CONN_HANDSHAKE;
+        atomic_fetch_add_explicit(&worker->server->n_handshakes, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&chosen->load, 1, memory_order_relaxed);
+        if (chosen == worker)
+                nipc__conn_adopt(worker, conn);
+        else
+                worker_post(chosen, conn);
+        return 0;
+}
+
+static void worker_accept(struct nipc__worker *worker)
+{
+        struct nipc_session *session;
+        unsigned i;
+        int r;
+
+        for (i = 0; i < ACCEPT_BUDGET; i++) {
+                r = nipc_listener_accept(worker->server->listener, NIPC_DEADLINE_NOW, &session);
+                switch (r) {
+                case 0:
+                        r = worker_assign(worker, session);
+                        break;
+                case -EAGAIN:
+                case -ETIMEDOUT:
+                        return;
+                case -EACCES:
+                case -ECONNRESET:
+                case -ECONNABORTED:
+                        r = 0; /* that client is gone */
+                        break;
+                }
+                if (r < 0) {
+                        worker_pause(worker);
+                        return;
+                }
+        }
+}
+
+/* ---- the loop ----------------------------------------------------------------------------- */
+
+static void worker_expire(struct nipc__worker *worker)
+{
+        uint64_t now_ns = nipc_clock_now_ns();
+        struct nipc__conn *conn;
+        unsigned i;
+
+        for (i = 0; i < NIPC__N_WAITS; i++)
+                while (!nipc__list_is_empty(&worker->waits[i])) {
+                        conn = NIPC__CONTAINER_OF(worker->waits[i].next, struct nipc__conn,
+                                                  wait_link);
+                        if (conn->wait_until_ns > now_ns)
+                                break;
+                        nipc__conn_timeout(worker, conn);
+                }
+        if (worker->resume_ns && worker->resume_ns <= now_ns)
+                worker_resume(worker);
+}
+
+/* Sets the timer if something is due before it; never moves it back. */
+static void worker_arm(struct nipc__worker *worker)
+{
+        uint64_t due_ns = worker->resume_ns ? worker->resume_ns : UINT64_MAX;
+        unsigned i;
+
+        for (i = 0; i < NIPC__N_WAITS; i++)
+                if (!nipc__list_is_empty(&worker->waits[i]))
+                        due_ns = NIPC__MIN(due_ns, NIPC__CONTAINER_OF(worker->waits[i].next,
+                                                                      struct nipc__conn, wait_link)
+                                                           ->wait_until_ns);
+        if (due_ns == UINT64_MAX || (worker->timer_ns && worker->timer_ns <= due_ns))
+                return;
+        if (nipc_poller_set_timer(worker->poller, due_ns) == 0)
+                worker->timer_ns = due_ns;
+}
+
+/*
+ * A client that is alone on its worker and asks again as soon as it is answered is waited for in
+ * its own receive, which is one system call less a request than asking the poller first. Others
+ * are delayed by it for a moment at most (NIPC_DEADLINE_LINGER), and only while that client pauses:
+ * the poller is asked after every NIPC__FAIR_BUDGET requests. A client that pauses has to show for
+ * longer that it does not before it is waited for like this again.
+ */
+static bool worker_linger(struct nipc__worker *worker, uint64_t deadline_ns)
+{
+        unsigned n;
+
+        if (NIPC__LIKELY(!worker->lone || worker->n_lone < worker->n_lone_needed))
+                return false;
+        if (deadline_ns <= NIPC_DEADLINE_LINGER || worker->drain_ns || worker->resume_ns ||
+            worker->lone->state != NIPC__CONN_READY ||
+            atomic_load_explicit(&worker->load, memory_order_relaxed) != 1)
+                return false;
+        for (n = 0; n < NIPC__FAIR_BUDGET; n++) {
+                if (nipc__server_flags(worker->server))
+                        return true;
+                if (!nipc__conn_linger(worker, worker->lone)) {
+                        worker->n_lone = 0;
+                        if (n < MIN_LONE_TURNS)
+                                worker->n_lone_needed =
+                                        NIPC__MIN(worker->n_lone_needed * 2, MAX_LONE_TURNS);
+                        worker_arm(worker);
+                        return false;
+                }
+        }
+        worker->n_lone_needed = MIN_LONE_TURNS;
+        return true;
+}
+
+/* Whether this turn, like those before it, is about one client only. */
+static void worker_note_lone(struct nipc__worker *worker, const struct nipc_poller_event *events,
+                             int n)
+{
+        if (n == 1 && events->userdata && events->userdata == worker->lone) {
+                worker->n_lone++;
+        } else if (n > 0) {
+                worker->lone = n == 1 && events->userdata != worker ? events->userdata : NULL;
+                worker->n_lone = 0;
+        }
+}
+
+int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns)
+{
+        struct nipc_poller_event events[N_EVENTS];
+        bool has_client = false, has_mail = false, has_timer = false;
+        int i, n;
+
+        if (worker_linger(worker, deadline_ns))
+                deadline_ns = NIPC_DEADLINE_NOW; /* see to the others, then go on */
+        n = nipc_poller_wait(worker->poller, deadline_ns, events, N_EVENTS);
+        if (NIPC__UNLIKELY(n < 0))
+                return n;
+        worker_note_lone(worker, events, n);
+        for (i = 0; i < n; i++) {
+                if (NIPC__UNLIKELY(!events[i].userdata)) {
+                        has_mail |= !!(events[i].events & NIPC_EVENT_WAKE);
+                        has_timer |= !!(events[i].events & NIPC_EVENT_TIMER);
+                } else if (NIPC__UNLIKELY(events[i].userdata == worker)) {
+                        has_client = true;
+                } else if (NIPC__LIKELY(!(nipc__server_flags(worker->server) & NIPC__STOP)) ||
+                           worker->drain_ns) {
+                        nipc__conn_event(worker, events[i].userdata);
+                }
+        }
+        if (NIPC__UNLIKELY(has_mail))
+                worker_adopt_mail(worker);
+        if (NIPC__UNLIKELY(has_timer)) {
+                worker->timer_ns = 0;
+                worker_expire(worker);
+        }
+        /* After those who left: a full server may have room again. */
+        if (NIPC__UNLIKELY(has_client) && worker->is_watching && !worker->resume_ns)
+                worker_accept(worker);
+        if (NIPC__UNLIKELY(!nipc__list_is_empty(&worker->graveyard)))
+                worker_bury(worker);
+        if (NIPC__UNLIKELY(worker->was_freed && worker->resume_ns))
+                worker_resume(worker);
+        worker->was_freed = false;
+        worker_arm(worker);
+        return 0;
+}
+
+void nipc__worker_drain(struct nipc__worker *worker, uint64_t deadline_ns)
+{
+        struct nipc__list *link, *tmp;
+        struct nipc__conn *conn;
+        uint32_t n_cut;
+
+        worker->drain_ns = deadline_ns;
+        worker_leave_listener(worker);
+        worker_adopt_mail(worker);
+        nipc__list_for_each_safe (link, tmp, &worker->conns) {
+                conn = NIPC__CONTAINER_OF(link, struct nipc__conn, link);
+                if (conn->state == NIPC__CONN_HANDSHAKE)
+                        nipc__conn_close(worker, conn);
+                else
+                        nipc__conn_event(worker, conn);
+        }
+        worker_bury(worker);
+        worker->timer_ns = 0; /* a turn that was cut short may have dropped its event */
+        worker_arm(worker);
+        while (!nipc__list_is_empty(&worker->conns) && nipc_clock_now_ns() < deadline_ns)
+                if (nipc__worker_turn(worker, deadline_ns) < 0)
+                        break;
+        n_cut = nipc__worker_cut(worker);
+        if (n_cut)
+                atomic_fetch_add_explicit(&worker->server->n_cut, n_cut, memory_order_relaxed);
+}
