@@ -60,6 +60,14 @@ static inline uint32_t nipc__gather_bytes(uint64_t x)
         return (uint32_t)(((x >> 7) * UINT64_C(0x0102040810204080)) >> 56);
 }
 
+/* Whether to look at the next group, too. clang would take the byte out of the vector of tags, by
+ * way of the stack, if it knew that this is the same memory. */
+static inline bool nipc__group_has_spilled(const struct nipc__group *group)
+{
+        __asm__("" : "+r"(group));
+        return group->spilled;
+}
+
 static inline uint64_t nipc__native_u64(const void *p)
 {
         uint64_t v;

@@ -52,13 +52,14 @@ enum {
 };
 
 /*
- * How many groups an index of n_items has: a power of two with two thirds of its slots in use at
- * most. Returns 0 for none: no items, or more than UINT32_MAX / 2 (cache §1).
+ * How many groups an index of n_items has: a power of two with 5 of 12 slots in use at most, on
+ * average. Returns 0 for none: no items, or more than UINT32_MAX / 2 (cache §1).
  */
 uint32_t nipc__table_groups_for(uint32_t n_items);
 
 /*
- * Indexes table->items, of which base, name_offset, n_items, items and scattered are set.
+ * Indexes table->items. table: name_offset, n_items, items and scattered are set, the rest is made
+ * here; it also makes anew what was made before.
  * groups: nipc__table_groups_for(n_items) of them, on a cache line, contents undefined, borrowed
  * for the life of the table; NULL for none. Cannot fail.
  */
@@ -137,7 +138,7 @@ static inline const struct nipc_cache_item *nipc__table_lookup(const struct nipc
                         return nipc__table_lookup_general(table, hash, name, name_len);
                 }
         }
-        if (NIPC__LIKELY(!group->spilled && !(matches & (matches - 1))))
+        if (NIPC__LIKELY(!nipc__group_has_spilled(group) && !(matches & (matches - 1))))
                 return NULL;
         return nipc__table_lookup_general(table, hash, name, name_len);
 }

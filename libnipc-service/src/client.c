@@ -80,9 +80,13 @@ static enum nipc_client_state connect_state(int error, uint32_t stage)
         switch (error) {
         case -ENOENT:
                 return NIPC_CLIENT_STATE_NOT_FOUND;
-        case -EACCES: /* may not even knock: as good as absent, and curable */
-                return stage == NIPC_FAILURE_CONNECT ? NIPC_CLIENT_STATE_NOT_FOUND
-                                                     : NIPC_CLIENT_STATE_AUTH_FAILED;
+        case -EACCES:
+                /*
+                 * A door that we may not even knock at, or that somebody we do not trust opened, is
+                 * as good as absent: the provider we mean may still come.
+                 */
+                return stage == NIPC_FAILURE_HANDSHAKE ? NIPC_CLIENT_STATE_AUTH_FAILED
+                                                       : NIPC_CLIENT_STATE_NOT_FOUND;
         case -EPROTONOSUPPORT:
                 return NIPC_CLIENT_STATE_INCOMPATIBLE;
         default:

@@ -22,8 +22,6 @@
 /* Requests that are thrown away behind the one that ends the session. */
 #define MAX_DISCARDED 64u
 
-static void conn_read(struct nipc__worker *worker, struct nipc__conn *conn);
-
 static void conn_count(struct nipc__worker *worker, struct nipc__conn *conn, bool is_counted)
 {
         if (conn->is_counted == is_counted)
@@ -75,7 +73,7 @@ static void conn_close_answered(struct nipc__worker *worker, struct nipc__conn *
         nipc__conn_close(worker, conn);
 }
 
-/* Draining: a session that owes us nothing and that we owe nothing is done. */
+/* Draining: a session that was read until it was empty, and that we owe nothing, is done. */
 static void conn_settle(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         if (worker->drain_ns && conn->state == NIPC__CONN_READY &&
@@ -193,6 +191,8 @@ static bool conn_answered(struct nipc__worker *worker, struct nipc__conn *conn, 
                 conn_close_answered(worker, conn);
                 return false;
         }
+        if (!nipc__conn_attach(worker, conn))
+                return false;
         conn->is_closing = is_last;
         conn->state = NIPC__CONN_FLUSHING;
         if (r == -EAGAIN && nipc_session_has_pending(conn->session) &&
@@ -282,7 +282,8 @@ static bool conn_serve(struct nipc__worker *worker, struct nipc__conn *conn, uin
         return conn_request(worker, conn, r, &message);
 }
 
-static void conn_read(struct nipc__worker *worker, struct nipc__conn *conn)
+/* Returns whether everything that had arrived was read. */
+static bool conn_read(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         unsigned n = 0;
         bool is_empty;
@@ -291,62 +292,78 @@ static void conn_read(struct nipc__worker *worker, struct nipc__conn *conn)
                 if (!conn_serve(worker, conn, NIPC_DEADLINE_NOW, &is_empty)) {
                         if (is_empty)
                                 conn_looked(conn, n);
-                        return;
+                        return is_empty;
                 }
         } while (conn_looks_on(worker, conn, ++n));
+        return false;
 }
 
 bool nipc__conn_linger(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         bool is_empty;
 
-        if (!conn_serve(worker, conn, NIPC_DEADLINE_LINGER, &is_empty))
-                return false;
-        while (conn->is_bursting)
-                if (!conn_serve(worker, conn, NIPC_DEADLINE_NOW, &is_empty))
-                        return is_empty;
-        return true;
+        if (!conn->is_detached) {
+                nipc_poller_remove_session(worker->poller, conn->session);
+                conn->is_detached = true;
+        }
+        return conn_serve(worker, conn, NIPC_DEADLINE_LINGER, &is_empty);
 }
 
-static void conn_flush(struct nipc__worker *worker, struct nipc__conn *conn)
+bool nipc__conn_attach(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        if (NIPC__LIKELY(!conn->is_detached))
+                return true;
+        conn->is_detached = false;
+        if (nipc_poller_add_session(worker->poller, conn->session, conn) == 0)
+                return true;
+        nipc__conn_close(worker, conn);
+        return false;
+}
+
+/* Returns as conn_read(). */
+static bool conn_flush(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         int r;
 
         r = nipc_session_flush(conn->session, NIPC_DEADLINE_NOW);
         if (r == -EAGAIN)
-                return;
+                return false;
         if (r < 0) {
                 nipc__conn_close(worker, conn);
-                return;
+                return false;
         }
         if (conn->is_closing) {
                 conn_close_answered(worker, conn);
-                return;
+                return false;
         }
         conn->state = NIPC__CONN_READY;
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
         if (nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_IN) < 0)
                 nipc__conn_close(worker, conn);
         else if (worker->drain_ns)
-                conn_read(worker, conn);
+                return conn_read(worker, conn);
+        return false;
 }
 
 void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn)
 {
+        bool is_empty = false;
+
         switch (conn->state) {
         case NIPC__CONN_HANDSHAKE:
                 conn_handshake(worker, conn);
                 return;
         case NIPC__CONN_READY:
-                conn_read(worker, conn);
+                is_empty = conn_read(worker, conn);
                 break;
         case NIPC__CONN_FLUSHING:
-                conn_flush(worker, conn);
+                is_empty = conn_flush(worker, conn);
                 break;
         default: /* ended earlier in this turn */
                 return;
         }
-        conn_settle(worker, conn);
+        if (is_empty)
+                conn_settle(worker, conn);
 }
 
 void nipc__conn_timeout(struct nipc__worker *worker, struct nipc__conn *conn)

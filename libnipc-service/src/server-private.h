@@ -64,6 +64,7 @@ struct nipc__conn {
         bool is_refused;  /* the handshake will end in a refusal */
         bool is_closing;  /* ends when what is pending was sent */
         bool is_bursting; /* the last wake-ups found more than one request */
+        bool is_detached; /* lingered with: not in the poller */
         uint8_t probe_shift;
         uint16_t probe_skip; /* wake-ups until the next look for a second request */
 };
@@ -190,9 +191,13 @@ void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn);
 
 /*
  * Waits for the next request of this session alone, for a moment, and answers it. Returns whether
- * there was one and the session goes on.
+ * there was one and the session goes on. The poller does not watch it meanwhile, nor afterwards:
+ * a socket that is watched costs the kernel a look at its watcher with every message.
  */
 bool nipc__conn_linger(struct nipc__worker *worker, struct nipc__conn *conn);
+
+/* Has the poller watch it again, if it does not. Returns false if that ended the session. */
+bool nipc__conn_attach(struct nipc__worker *worker, struct nipc__conn *conn);
 
 /* Its time has run out. */
 void nipc__conn_timeout(struct nipc__worker *worker, struct nipc__conn *conn);

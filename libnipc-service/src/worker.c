@@ -27,6 +27,10 @@
 #define MIN_LONE_TURNS 8u
 #define MAX_LONE_TURNS 4096u
 
+/* Requests between two looks at the poller, and how quickly they must come: 10,000 a second. */
+#define LONE_BLOCK    16u
+#define LONE_BLOCK_NS (LONE_BLOCK * UINT64_C(100000))
+
 static uint64_t wait_ns(const struct nipc_server *server, enum nipc__wait wait)
 {
         const uint64_t ms[NIPC__N_WAITS] = {
@@ -287,43 +291,52 @@ static void worker_arm(struct nipc__worker *worker)
                 worker->timer_ns = due_ns;
 }
 
+/* Whether there is one client, known to ask again at once, and nothing else to do. */
+static bool worker_is_lone(const struct nipc__worker *worker, uint64_t deadline_ns)
+{
+        if (NIPC__LIKELY(!worker->lone || worker->n_lone < worker->n_lone_needed))
+                return false;
+        return deadline_ns > NIPC_DEADLINE_LINGER && !worker->drain_ns && !worker->resume_ns &&
+               worker->lone->state == NIPC__CONN_READY &&
+               atomic_load_explicit(&worker->load, memory_order_relaxed) == 1;
+}
+
 /*
  * A client that is alone on its worker and asks again as soon as it is answered is waited for in
- * its own receive, which is one system call less a request than asking the poller first. Others
- * are delayed by it for a moment at most (NIPC_DEADLINE_LINGER), and only while that client pauses:
- * the poller is asked after every NIPC__FAIR_BUDGET requests. A client that pauses has to show for
- * longer that it does not before it is waited for like this again.
+ * its own receive: one system call less a request than asking the poller first. Whoever else comes
+ * waits for it: for LONE_BLOCK requests, after which the poller is asked, and for one pause of
+ * NIPC_DEADLINE_LINGER at most, because a client that pauses, or takes long over its block, is not
+ * waited for like this again until it has shown for twice as long that it asks at once.
+ *
+ * Returns whether anything was done: then nothing is to be waited for now.
  */
 static bool worker_linger(struct nipc__worker *worker, uint64_t deadline_ns)
 {
+        uint64_t start_ns;
         unsigned n;
 
-        if (NIPC__LIKELY(!worker->lone || worker->n_lone < worker->n_lone_needed))
+        if (!worker_is_lone(worker, deadline_ns))
                 return false;
-        if (deadline_ns <= NIPC_DEADLINE_LINGER || worker->drain_ns || worker->resume_ns ||
-            worker->lone->state != NIPC__CONN_READY ||
-            atomic_load_explicit(&worker->load, memory_order_relaxed) != 1)
-                return false;
-        for (n = 0; n < NIPC__FAIR_BUDGET; n++) {
-                if (nipc__server_flags(worker->server))
-                        return true;
-                if (!nipc__conn_linger(worker, worker->lone)) {
-                        worker->n_lone = 0;
-                        if (n < MIN_LONE_TURNS)
-                                worker->n_lone_needed =
-                                        NIPC__MIN(worker->n_lone_needed * 2, MAX_LONE_TURNS);
-                        worker_arm(worker);
-                        return false;
-                }
+        start_ns = nipc_clock_now_ns();
+        for (n = 0; n < LONE_BLOCK && !nipc__server_flags(worker->server); n++)
+                if (!nipc__conn_linger(worker, worker->lone))
+                        break;
+        if (n == LONE_BLOCK && nipc_clock_now_ns() - start_ns < LONE_BLOCK_NS) {
+                worker->n_lone_needed = MIN_LONE_TURNS;
+                return true;
         }
-        worker->n_lone_needed = MIN_LONE_TURNS;
-        return true;
+        worker->n_lone = 0;
+        worker->n_lone_needed = NIPC__MIN(worker->n_lone_needed * 2, MAX_LONE_TURNS);
+        worker_arm(worker); /* it may have left half a request */
+        return n > 0;
 }
 
 /* Whether this turn, like those before it, is about one client only. */
 static void worker_note_lone(struct nipc__worker *worker, const struct nipc_poller_event *events,
                              int n)
 {
+        if (worker->lone && worker->lone->is_detached)
+                return;
         if (n == 1 && events->userdata && events->userdata == worker->lone) {
                 worker->n_lone++;
         } else if (n > 0) {
@@ -338,8 +351,10 @@ int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns)
         bool has_client = false, has_mail = false, has_timer = false;
         int i, n;
 
-        if (worker_linger(worker, deadline_ns))
+        if (NIPC__UNLIKELY(worker_linger(worker, deadline_ns)))
                 deadline_ns = NIPC_DEADLINE_NOW; /* see to the others, then go on */
+        if (worker->lone && !worker_is_lone(worker, NIPC_DEADLINE_NEVER))
+                nipc__conn_attach(worker, worker->lone);
         n = nipc_poller_wait(worker->poller, deadline_ns, events, N_EVENTS);
         if (NIPC__UNLIKELY(n < 0))
                 return n;
@@ -380,6 +395,8 @@ void nipc__worker_drain(struct nipc__worker *worker, uint64_t deadline_ns)
         uint32_t n_cut;
 
         worker->drain_ns = deadline_ns;
+        if (worker->lone)
+                nipc__conn_attach(worker, worker->lone);
         worker_leave_listener(worker);
         worker_adopt_mail(worker);
         nipc__list_for_each_safe (link, tmp, &worker->conns) {

@@ -124,8 +124,10 @@ static void report_failure(const struct nipc_failure *failure, struct nipc_failu
 {
         struct nipc_failure copy = *failure;
 
-        copy.size = sizeof(copy);
-        memcpy(ret_failure, &copy, NIPC__MIN(ret_failure->size, sizeof(copy)));
+        if (ret_failure->size < sizeof(size_t))
+                return;
+        copy.size = ret_failure->size;
+        memcpy(ret_failure, &copy, NIPC__MIN(copy.size, sizeof(copy)));
 }
 
 NIPC__EXPORT int nipc_session_open(const struct nipc_session_config *user_config,
@@ -419,10 +421,12 @@ NIPC__EXPORT int nipc_session_commit(struct nipc_session *session, const struct 
                 r = check_outgoing(session, header, payload_size);
         if (r < 0)
                 return r;
-        session->tx_is_lent = false;
         tx = session_tx(session);
         prepare(session, header, tx->bytes + NIPC_HEADER_SIZE, payload_size, tx->bytes);
-        return start(session, true, deadline_ns);
+        r = start(session, true, deadline_ns);
+        /* An id that cannot be used does not cost the caller what he built. */
+        session->tx_is_lent = r == -EEXIST || r == -EBUSY || r == -ENOMEM;
+        return r;
 }
 
 NIPC__EXPORT int nipc_session_flush(struct nipc_session *session, uint64_t deadline_ns)
@@ -566,13 +570,9 @@ NIPC__EXPORT int nipc_session_get_info(const struct nipc_session *session,
 NIPC__EXPORT int nipc_session_get_failure(const struct nipc_session *session,
                                           struct nipc_failure *ret_failure)
 {
-        size_t size;
-
         if (!session || !ret_failure || ret_failure->size < sizeof(size_t))
                 return -EINVAL;
-        size = ret_failure->size;
         report_failure(&session->failure, ret_failure);
-        ret_failure->size = size;
         return 0;
 }
 

@@ -38,7 +38,10 @@ void nipc_cancel_trigger(struct nipc_cancel *cancel);
 /* Whether it was triggered and not reset. Async-signal-safe. Since: 0.1 */
 bool nipc_cancel_is_triggered(const struct nipc_cancel *cancel);
 
-/* Makes it usable again. Never blocks. Since: 0.1 */
+/*
+ * Makes it usable again. Never blocks. A trigger that has not returned yet may still end the
+ * session that is bound next (with -ECONNRESET): reset when nobody is about to cancel. Since: 0.1
+ */
 void nipc_cancel_reset(struct nipc_cancel *cancel);
 
 #ifdef __cplusplus

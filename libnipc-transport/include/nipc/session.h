@@ -191,7 +191,8 @@ int nipc_session_reserve(struct nipc_session *session, size_t capacity, void **r
 /*
  * Sends the first payload_size bytes of what was reserved; no copy but the transport's. Unlike
  * send, a message that cannot be sent at once is always kept: on -EAGAIN and -ETIMEDOUT go on with
- * nipc_session_flush(). Since: 0.1
+ * nipc_session_flush(). After -EINVAL, -EMSGSIZE, -EEXIST, -EBUSY and -ENOMEM nothing happened and
+ * what was reserved can be committed again. Since: 0.1
  */
 int nipc_session_commit(struct nipc_session *session, const struct nipc_header *header,
                         size_t payload_size, uint64_t deadline_ns);
@@ -231,7 +232,10 @@ int nipc_session_get_fd(const struct nipc_session *session);
 /* What the session waits for now: NIPC_EVENT_* bits. Since: 0.1 */
 uint32_t nipc_session_get_events(const struct nipc_session *session);
 
-/* What was agreed, and with whom. info->size is the caller's. Returns 0, -EINVAL. Since: 0.1 */
+/*
+ * What was agreed, and with whom. info->size is the caller's. After a refused handshake
+ * max_request_payload_bytes is what the client proposed. Returns 0, -EINVAL. Since: 0.1
+ */
 int nipc_session_get_info(const struct nipc_session *session, struct nipc_session_info *ret_info);
 
 /* The first failure of the session; size is the caller's. Returns 0, -EINVAL. Since: 0.1 */

@@ -135,7 +135,7 @@ static int try_connect(const char *path, int type, struct ucred *ret_owner)
         return r;
 }
 
-/* Whether nobody listens behind a socket file. 1: proven dead, 0: alive, negative: cannot tell. */
+/* Whether nobody listens behind a path. 1: proven dead, 0: alive, negative: cannot tell. */
 static int is_dead(const char *path, struct ucred *ret_owner)
 {
         static const int other_types[] = {SOCK_STREAM, SOCK_DGRAM};
@@ -173,7 +173,12 @@ int nipc__endpoint_remove_dead(const char *run_dir, int dir_fd, const char *serv
                         return -EADDRINUSE;
         } else if (S_ISDIR(st.st_mode)) {
                 flags = AT_REMOVEDIR; /* refused by the kernel unless it is empty */
-        } else if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) {
+        } else if (S_ISLNK(st.st_mode)) {
+                /* A link to a live endpoint is its owner's; one that leads nowhere is nobody's. */
+                r = is_dead(path, NULL);
+                if (r != 1 && r != -ENOENT && r != -ENOTDIR && r != -ELOOP)
+                        return -EADDRINUSE;
+        } else if (!S_ISREG(st.st_mode)) {
                 return -EADDRINUSE; /* a device or a pipe is somebody's, whatever it does here */
         }
         if (unlinkat(dir_fd, name, flags) < 0 && errno != ENOENT)

@@ -174,6 +174,8 @@ int nipc__client_handshake(struct nipc_session *session, const struct nipc_sessi
         char path[NIPC_ENDPOINT_PATH_MAX];
         int r;
 
+        if (deadline_ns == NIPC_DEADLINE_LINGER) /* is for the next request, not for the first */
+                deadline_ns = NIPC_DEADLINE_NOW;
         r = nipc_endpoint_format_path(config->run_dir, config->service, path, sizeof(path));
         if (r < 0)
                 return fail(session, NIPC_FAILURE_CONFIG, r, 0);
@@ -223,6 +225,7 @@ int nipc__server_handshake(struct nipc_session *session, uint64_t deadline_ns)
         uint8_t packet[RECEIVE_SIZE];
         struct iovec iov = {packet, sizeof(packet)};
         struct nipc_hello_ack ack = {0};
+        struct nipc_hello hello = {0};
         struct nipc_fault fault;
         uint16_t status;
         ssize_t n;
@@ -231,7 +234,7 @@ int nipc__server_handshake(struct nipc_session *session, uint64_t deadline_ns)
         n = nipc__link_receive(session, &iov, 1, deadline_ns);
         if (n < 0)
                 return (int)n;
-        r = nipc_hello_judge(packet, NIPC__MIN((size_t)n, sizeof(packet)), &session->policy, NULL,
+        r = nipc_hello_judge(packet, NIPC__MIN((size_t)n, sizeof(packet)), &session->policy, &hello,
                              &ack, &status, &fault);
         if (r > 0)
                 return nipc__session_fail_fault(session, NIPC_FAILURE_HANDSHAKE, -EBADMSG, &fault);
@@ -239,6 +242,8 @@ int nipc__server_handshake(struct nipc_session *session, uint64_t deadline_ns)
                 status = session->refuse_status;
         send_ack(session, &ack, status);
         if (status != NIPC_TRANSPORT_STATUS_OK) {
+                /* What was wanted, for a server that may offer more to the next one. */
+                session->agreed.agreed_max_request_payload_bytes = hello.max_request_payload_bytes;
                 session->failure.transport_status = status;
                 return fail(session, NIPC_FAILURE_HANDSHAKE, -ECONNREFUSED, 0);
         }
