@@ -10,12 +10,12 @@
 /* On definitions of public functions; all else is hidden. The symbol map must agree. */
 #define NIPC__EXPORT __attribute__((__visibility__("default")))
 
-#define NIPC__CLEANUP(fn)    __attribute__((__cleanup__(fn)))
-#define NIPC__LIKELY(x)      __builtin_expect(!!(x), 1)
-#define NIPC__UNLIKELY(x)    __builtin_expect(!!(x), 0)
-#define NIPC__ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
-#define NIPC__MIN(a, b)      ((a) < (b) ? (a) : (b))
-#define NIPC__MAX(a, b)      ((a) > (b) ? (a) : (b))
+#define NIPC__CLEANUP(fn)   __attribute__((__cleanup__(fn)))
+#define NIPC__LIKELY(x)     __builtin_expect(!!(x), 1)
+#define NIPC__UNLIKELY(x)   __builtin_expect(!!(x), 0)
+#define NIPC__ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define NIPC__MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define NIPC__MAX(a, b)     ((a) > (b) ? (a) : (b))
 #define NIPC__CONTAINER_OF(ptr, type, member) \
         ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -310,7 +310,7 @@ static int start_thread(struct nipc__worker *worker)
 NIPC__EXPORT int nipc_server_start(struct nipc_server *server)
 {
         uint32_t i;
-        int r;
+        int r = 0;
 
         if (!server || !server->config.n_workers || server->n_threads || server->is_drained)
                 return -EINVAL;

@@ -20,6 +20,7 @@
  */
 
 #include <nipc/client.h>
+#include <nipc/init.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -165,10 +166,7 @@ struct nipc_cache_status {
         enum nipc_client_state client_state;
 };
 
-#define NIPC_CACHE_STATUS_INIT                   \
-        {                                        \
-                sizeof(struct nipc_cache_status) \
-        }
+#define NIPC_CACHE_STATUS_INIT NIPC_INIT(struct nipc_cache_status)
 
 /* Never blocks, also while a refresh is under way; client_state is as the last one left it.
  * Returns 0, -EINVAL. Since: 0.1 */

@@ -46,18 +46,17 @@ void nipc_cgroups_cache_cancel(struct nipc_cgroups_cache *cache);
 void nipc_cgroups_cache_reset_cancel(struct nipc_cgroups_cache *cache);
 bool nipc_cgroups_cache_is_ready(const struct nipc_cgroups_cache *cache);
 
-const struct nipc_cgroups_cache_snapshot *
-nipc_cgroups_cache_acquire(struct nipc_cgroups_cache *cache);
-const struct nipc_cgroups_cache_snapshot *
-nipc_cgroups_cache_release(struct nipc_cgroups_cache *cache,
-                           const struct nipc_cgroups_cache_snapshot *snapshot);
+const struct nipc_cgroups_cache_snapshot *nipc_cgroups_cache_acquire(
+        struct nipc_cgroups_cache *cache);
+const struct nipc_cgroups_cache_snapshot *nipc_cgroups_cache_release(
+        struct nipc_cgroups_cache *cache, const struct nipc_cgroups_cache_snapshot *snapshot);
 
-const struct nipc_cgroup *
-nipc_cgroups_cache_lookup(const struct nipc_cgroups_cache_snapshot *snapshot, uint32_t hash,
-                          const char *name, size_t name_len);
+const struct nipc_cgroup *nipc_cgroups_cache_lookup(
+        const struct nipc_cgroups_cache_snapshot *snapshot, uint32_t hash, const char *name,
+        size_t name_len);
 uint32_t nipc_cgroups_cache_get_count(const struct nipc_cgroups_cache_snapshot *snapshot);
-const struct nipc_cgroup *
-nipc_cgroups_cache_get(const struct nipc_cgroups_cache_snapshot *snapshot, uint32_t index);
+const struct nipc_cgroup *nipc_cgroups_cache_get(const struct nipc_cgroups_cache_snapshot *snapshot,
+                                                 uint32_t index);
 uint64_t nipc_cgroups_cache_get_generation(const struct nipc_cgroups_cache_snapshot *snapshot);
 bool nipc_cgroups_cache_is_systemd(const struct nipc_cgroups_cache_snapshot *snapshot);
 

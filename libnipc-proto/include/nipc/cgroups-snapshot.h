@@ -57,8 +57,7 @@ struct nipc_cgroups_snapshot_view {
  * Returns 0, TRUNCATED, BAD_LAYOUT, BAD_ALIGNMENT, OUT_OF_BOUNDS. Since: 0.1
  */
 int nipc_cgroups_snapshot_view_init(struct nipc_cgroups_snapshot_view *ret_view,
-                                    const void *payload, size_t size,
-                                    struct nipc_fault *ret_fault);
+                                    const void *payload, size_t size, struct nipc_fault *ret_fault);
 
 /*
  * Checks and borrows item `index` (stage b). Entries may come in any order, overlap or repeat.
@@ -84,8 +83,8 @@ struct nipc_cgroups_snapshot_builder {
  * and never show in the bytes. Returns 0, or OVERFLOW when the slots do not fit, which sticks:
  * finish then reports it too. Since: 0.1
  */
-int nipc_cgroups_snapshot_builder_init(struct nipc_cgroups_snapshot_builder *ret_builder,
-                                       void *buf, size_t budget, uint32_t max_items);
+int nipc_cgroups_snapshot_builder_init(struct nipc_cgroups_snapshot_builder *ret_builder, void *buf,
+                                       size_t budget, uint32_t max_items);
 
 /*
  * Copies one item. item->name and item->path: borrowed for the call; may be NULL when their length

@@ -6,7 +6,8 @@
  * one layout. Strings are opaque bytes; interior NULs are legal.
  *
  * How to build in place: write up to nipc_string_reverse_capacity(budget) bytes at
- * buf + NIPC_STRING_REVERSE_HEADER_SIZE, then nipc_string_reverse_finish(). Or encode, which copies.
+ * buf + NIPC_STRING_REVERSE_HEADER_SIZE, then nipc_string_reverse_finish(). Or encode, which
+ * copies.
  */
 
 #include <nipc/error.h>

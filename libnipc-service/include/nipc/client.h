@@ -46,6 +46,7 @@
 #include <nipc/cgroups-snapshot.h>
 #include <nipc/error.h>
 #include <nipc/header.h>
+#include <nipc/init.h>
 #include <nipc/string-reverse.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -83,7 +84,7 @@ struct nipc_client_config {
         bool trust_any_server; /* else only root's, our user's, or the run directory owner's */
 };
 
-#define NIPC_CLIENT_CONFIG_INIT { sizeof(struct nipc_client_config) }
+#define NIPC_CLIENT_CONFIG_INIT NIPC_INIT(struct nipc_client_config)
 
 /*
  * Makes a client; no I/O. ret_client: owned, release with nipc_client_free().
@@ -113,9 +114,9 @@ const char *nipc_client_state_name(enum nipc_client_state state);
 struct nipc_client_status {
         size_t size; /* sizeof(struct nipc_client_status), set by the caller */
         enum nipc_client_state state;
-        uint32_t profile;          /* data plane in use, 0 when not connected */
-        uint32_t refused_profiles; /* better ones that were offered and could not be used */
-        int downgrade_error;       /* negative errno behind refused_profiles */
+        uint32_t profile;           /* data plane in use, 0 when not connected */
+        uint32_t refused_profiles;  /* better ones that were offered and could not be used */
+        int downgrade_error;        /* negative errno behind refused_profiles */
         const char *downgrade_step; /* what failed, a literal or NULL */
         uint64_t session_id;
         uint32_t max_request_bytes; /* agreed, 0 when not connected */
@@ -130,7 +131,7 @@ struct nipc_client_status {
         uint64_t n_reconnects; /* from BROKEN and inside calls */
 };
 
-#define NIPC_CLIENT_STATUS_INIT { sizeof(struct nipc_client_status) }
+#define NIPC_CLIENT_STATUS_INIT NIPC_INIT(struct nipc_client_status)
 
 /* Never blocks. Returns 0, -EINVAL. Since: 0.1 */
 int nipc_client_get_status(const struct nipc_client *client, struct nipc_client_status *ret_status);
@@ -145,7 +146,7 @@ struct nipc_client_failure {
         struct nipc_fault fault;   /* the broken rule, if the provider's bytes were refused */
 };
 
-#define NIPC_CLIENT_FAILURE_INIT { sizeof(struct nipc_client_failure) }
+#define NIPC_CLIENT_FAILURE_INIT NIPC_INIT(struct nipc_client_failure)
 
 /* Never blocks. Returns 0, -EINVAL. Since: 0.1 */
 int nipc_client_get_failure(const struct nipc_client *client,
@@ -203,8 +204,8 @@ int nipc_client_call_batch(struct nipc_client *client, uint16_t code, const void
  */
 int nipc_client_call_decoded(struct nipc_client *client, uint16_t code, const void *payload,
                              size_t payload_size, uint32_t timeout_ms,
-                             int (*decode)(void *userdata, const void *payload,
-                                           size_t payload_size, struct nipc_fault *ret_fault),
+                             int (*decode)(void *userdata, const void *payload, size_t payload_size,
+                                           struct nipc_fault *ret_fault),
                              void *userdata);
 
 /* Method 1. ret_value: the answer. Since: 0.1 */

@@ -29,6 +29,7 @@
 #include <nipc/cgroups-snapshot.h>
 #include <nipc/error.h>
 #include <nipc/header.h>
+#include <nipc/init.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,7 +62,7 @@ struct nipc_server_config {
         /* How long a client may keep us waiting before its session ends; 0: the default. */
         uint32_t handshake_timeout_ms; /* from connect to HELLO; 0: 5000 */
         uint32_t request_timeout_ms;   /* from the first to the last byte of a request; 0: 5000 */
-        uint32_t response_timeout_ms;  /* to take a response that does not fit its buffers; 0: 5000 */
+        uint32_t response_timeout_ms;  /* to take a response that fills its buffers; 0: 5000 */
         uint64_t auth_token;
         uint32_t endpoint_mode; /* permissions; 0: 0600 */
         bool set_endpoint_owner;
@@ -69,16 +70,16 @@ struct nipc_server_config {
         uint32_t endpoint_gid;
 };
 
-#define NIPC_SERVER_CONFIG_INIT { sizeof(struct nipc_server_config) }
+#define NIPC_SERVER_CONFIG_INIT NIPC_INIT(struct nipc_server_config)
 
 /* One request, or one item of a batch. Borrowed for the call of the handler. */
 struct nipc_request {
         const void *payload; /* never NULL */
         size_t payload_size;
-        uint32_t item_index;  /* of a batch, else 0 */
-        uint32_t item_count;  /* of a batch, else 1 */
-        uint64_t session_id;  /* which client asks, unique in this server */
-        int64_t peer_pid;     /* -1 if unknown */
+        uint32_t item_index; /* of a batch, else 0 */
+        uint32_t item_count; /* of a batch, else 1 */
+        uint64_t session_id; /* which client asks, unique in this server */
+        int64_t peer_pid;    /* -1 if unknown */
         int64_t peer_uid;
 };
 
@@ -94,11 +95,11 @@ struct nipc_request {
  * worker.
  */
 struct nipc_handler {
-        size_t size; /* sizeof(struct nipc_handler) */
+        size_t size;   /* sizeof(struct nipc_handler) */
         uint16_t code; /* the method this service serves; others are answered UNSUPPORTED */
         int (*handle)(void *userdata, const struct nipc_request *request, void *response,
                       size_t capacity, size_t *ret_size);
-        void *userdata;                 /* borrowed until free */
+        void *userdata;                  /* borrowed until free */
         void (*release)(void *userdata); /* NULL, or called by nipc_server_free() and failed news */
 };
 
@@ -190,18 +191,18 @@ int nipc_server_drain(struct nipc_server *server, uint32_t timeout_ms);
 struct nipc_server *nipc_server_free(struct nipc_server *server);
 
 struct nipc_server_status {
-        size_t size; /* sizeof(struct nipc_server_status), set by the caller */
-        uint32_t n_sessions;          /* ready now */
-        uint32_t n_handshakes;        /* connected, not ready yet */
-        uint64_t n_accepted;          /* sessions that became ready */
-        uint64_t n_refused;           /* clients refused in the handshake or dropped before */
-        uint64_t n_requests;          /* answered OK, taken or not; a batch counts once */
-        uint64_t n_failed;            /* answered with another status, or dropped */
-        uint32_t max_request_bytes;   /* offered to the next session */
+        size_t size;                /* sizeof(struct nipc_server_status), set by the caller */
+        uint32_t n_sessions;        /* ready now */
+        uint32_t n_handshakes;      /* connected, not ready yet */
+        uint64_t n_accepted;        /* sessions that became ready */
+        uint64_t n_refused;         /* clients refused in the handshake or dropped before */
+        uint64_t n_requests;        /* answered OK, taken or not; a batch counts once */
+        uint64_t n_failed;          /* answered with another status, or dropped */
+        uint32_t max_request_bytes; /* offered to the next session */
         uint32_t max_response_bytes;
 };
 
-#define NIPC_SERVER_STATUS_INIT { sizeof(struct nipc_server_status) }
+#define NIPC_SERVER_STATUS_INIT NIPC_INIT(struct nipc_server_status)
 
 /* Never blocks. Returns 0, -EINVAL. Since: 0.1 */
 int nipc_server_get_status(const struct nipc_server *server, struct nipc_server_status *ret_status);

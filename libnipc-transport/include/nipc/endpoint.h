@@ -55,8 +55,8 @@ struct nipc_endpoint_info {
  * Looks at one endpoint. With connect_probe, an endpoint without our lock is asked by a connection
  * that is closed at once (a NetIPC v1 server sees a client that says nothing); without it such an
  * endpoint is FOREIGN. May block for as long as the file system does.
- * Returns 0 (also when ABSENT), -EINVAL, -ENAMETOOLONG, -E2BIG (size), or what the file system said.
- * Since: 0.1
+ * Returns 0 (also when ABSENT), -EINVAL, -ENAMETOOLONG, -E2BIG (size), or what the file system
+ * said. Since: 0.1
  */
 int nipc_endpoint_probe(const char *run_dir, const char *service, bool connect_probe,
                         struct nipc_endpoint_info *ret_info);
@@ -64,7 +64,8 @@ int nipc_endpoint_probe(const char *run_dir, const char *service, bool connect_p
 /*
  * Calls visit for each endpoint name of run_dir, in no order, names borrowed for the call. visit
  * returns 0 to go on; anything else ends the walk and is returned.
- * Returns 0, the visitor's value, -ENOENT (no such directory), or another negative errno. Since: 0.1
+ * Returns 0, the visitor's value, -ENOENT (no such directory), or another negative errno. Since:
+ * 0.1
  */
 int nipc_endpoint_list(const char *run_dir, int (*visit)(void *userdata, const char *service),
                        void *userdata);

@@ -14,6 +14,7 @@
  * Threading: accept, set_limits and get_* from any thread, concurrently; open and close once.
  */
 
+#include <nipc/init.h>
 #include <nipc/session.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,7 +49,7 @@ struct nipc_listener_config {
         void *userdata; /* for authorize; borrowed until close */
 };
 
-#define NIPC_LISTENER_CONFIG_INIT { sizeof(struct nipc_listener_config) }
+#define NIPC_LISTENER_CONFIG_INIT NIPC_INIT(struct nipc_listener_config)
 
 /*
  * Takes the endpoint and listens. What a dead owner left there is replaced. Does not block beyond

@@ -73,8 +73,9 @@ void nipc_poller_remove_listener(struct nipc_poller *poller, struct nipc_listene
 int nipc_poller_set_timer(struct nipc_poller *poller, uint64_t deadline_ns);
 
 /*
- * Waits for events; NIPC_DEADLINE_NEVER waits until an event, a wake or the timer. events: max_events slots (1 or more) for the caller to read.
- * Returns how many were filled (0 when the deadline passed), or a negative errno. Since: 0.1
+ * Waits for events; NIPC_DEADLINE_NEVER waits until an event, a wake or the timer. events:
+ * max_events slots (1 or more) for the caller to read. Returns how many were filled (0 when the
+ * deadline passed), or a negative errno. Since: 0.1
  */
 int nipc_poller_wait(struct nipc_poller *poller, uint64_t deadline_ns,
                      struct nipc_poller_event *events, size_t max_events);

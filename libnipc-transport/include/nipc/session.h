@@ -49,6 +49,7 @@
 #include <nipc/error.h>
 #include <nipc/header.h>
 #include <nipc/hello.h>
+#include <nipc/init.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,7 +81,7 @@ struct nipc_failure {
         struct nipc_fault fault;   /* the broken rule for -EBADMSG and -EMSGSIZE */
 };
 
-#define NIPC_FAILURE_INIT { sizeof(struct nipc_failure) }
+#define NIPC_FAILURE_INIT NIPC_INIT(struct nipc_failure)
 
 struct nipc_session_config {
         size_t size;                         /* use NIPC_SESSION_CONFIG_INIT */
@@ -107,7 +108,7 @@ struct nipc_session_config {
         bool trust_any_server;
 };
 
-#define NIPC_SESSION_CONFIG_INIT { sizeof(struct nipc_session_config) }
+#define NIPC_SESSION_CONFIG_INIT NIPC_INIT(struct nipc_session_config)
 
 /* Credentials of the process at the other end, as of when the connection was made. */
 struct nipc_peer {
@@ -119,9 +120,9 @@ struct nipc_peer {
 struct nipc_session_info {
         size_t size; /* sizeof(struct nipc_session_info), set by the caller */
         uint64_t session_id;
-        uint32_t profile;          /* the data plane in use, one NIPC_PROFILE_* bit */
-        uint32_t refused_profiles; /* offered by both sides, but not usable; see downgrade_* */
-        int downgrade_error;       /* negative errno that stripped refused_profiles, 0 if none */
+        uint32_t profile;           /* the data plane in use, one NIPC_PROFILE_* bit */
+        uint32_t refused_profiles;  /* offered by both sides, but not usable; see downgrade_* */
+        int downgrade_error;        /* negative errno that stripped refused_profiles, 0 if none */
         const char *downgrade_step; /* what failed, a literal; NULL if nothing did */
         uint32_t max_request_payload_bytes;
         uint32_t max_request_batch_items;
@@ -131,7 +132,7 @@ struct nipc_session_info {
         struct nipc_peer peer;
 };
 
-#define NIPC_SESSION_INFO_INIT { sizeof(struct nipc_session_info) }
+#define NIPC_SESSION_INFO_INIT NIPC_INIT(struct nipc_session_info)
 
 /* A received message. The payload is borrowed until the next receive or close of the session. */
 struct nipc_message {
@@ -153,7 +154,8 @@ struct nipc_message {
 int nipc_session_open(const struct nipc_session_config *config, uint64_t deadline_ns,
                       struct nipc_session **ret_session, struct nipc_failure *ret_failure);
 
-/* Ends a session. Takes NULL. Never blocks: what is half sent is dropped. Returns NULL. Since: 0.1 */
+/* Ends a session. Takes NULL. Never blocks: what is half sent is dropped. Returns NULL. Since: 0.1
+ */
 struct nipc_session *nipc_session_close(struct nipc_session *session);
 
 /*
