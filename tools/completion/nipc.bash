@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+# bash completion for nipc(1)
+
+_nipc_endpoints()
+{
+        local dir=${NIPC_RUN_DIR:-${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/nipc}} i
+        for ((i = 1; i < COMP_CWORD; i++)); do
+                [[ ${COMP_WORDS[i]} == --run-dir ]] && dir=${COMP_WORDS[i + 1]}
+        done
+        local path
+        for path in "${dir:-/run/nipc}"/*.sock; do
+                [[ -S $path ]] || continue
+                path=${path##*/}
+                printf '%s\n' "${path%.sock}"
+        done
+}
+
+_nipc_options()
+{
+        local profiles='baseline shm-hybrid shm-busywait'
+        case $prev in
+        --run-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+        --source) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+        --profiles) mapfile -t COMPREPLY < <(compgen -W "$profiles" -- "$cur") ;;
+        --name | -n) mapfile -t COMPREPLY < <(compgen -W "$(_nipc_endpoints)" -- "$cur") ;;
+        --type) mapfile -t COMPREPLY < <(compgen -W "header chunk_header hello hello_ack
+                hello_message hello_ack_message batch_payload increment cgroups_snapshot_request
+                cgroups_snapshot_response string_reverse packets" -- "$cur") ;;
+        --auth-token | --method | --hex | --workers | --repeat | --timeout | --count | -c | \
+                --interval | -i | --items | --max-* | --profile | --rate | --duration | --depth) ;;
+        --placement) mapfile -t COMPREPLY < <(compgen -W 'same two free' -- "$cur") ;;
+        --csv) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+        *) return 1 ;;
+        esac
+}
+
+_nipc()
+{
+        local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+        local commands='serve call watch ping ls clean bench encode decode'
+        local globals='--help --run-dir --auth-token --json'
+        local command='' i words
+        COMPREPLY=()
+
+        for ((i = 1; i < COMP_CWORD; i++)); do
+                case ${COMP_WORDS[i]} in
+                --run-dir | --auth-token) ((i++)) ;;
+                -*) ;;
+                *) command=${COMP_WORDS[i]} && break ;;
+                esac
+        done
+        _nipc_options && return
+
+        case $command in
+        '') words="$commands $globals --version" ;;
+        serve) words='cgroups-snapshot increment string-reverse echo --name --source --method
+                --profiles --workers --max-request-bytes --max-response-bytes --max-batch-items
+                --max-sessions' ;;
+        call) words='cgroups-snapshot increment string-reverse raw --name --batch --method --hex
+                --timeout --profiles --max-request-bytes --max-response-bytes --repeat' ;;
+        watch) words='cgroups-snapshot --interval --count --name --timeout --profiles' ;;
+        ping) words="$(_nipc_endpoints) --count --interval --timeout --profiles --quiet" ;;
+        clean) words=$(_nipc_endpoints) ;;
+        bench) words='ping-pong pipeline batch --profile --rate --duration --repeat --placement
+                --depth --items --csv' ;;
+        encode | decode) words="--type --items $(compgen -f -- "$cur")" ;;
+        *) words='' ;;
+        esac
+        [[ $command ]] && words+=" $globals"
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+
+complete -F _nipc nipc

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* Numbers, bytes and profile lists, see number.h. */
+#include "number.h"
+
+#include <nipc/hello.h>
+
+gboolean number_parse_u64(const char *text, uint64_t max, uint64_t *ret_value)
+{
+        gboolean hex = g_str_has_prefix(text, "0x") || g_str_has_prefix(text, "0X");
+        guint64 value;
+
+        if (!g_ascii_string_to_unsigned(hex ? text + 2 : text, hex ? 16 : 10, 0, max, &value, NULL))
+                return FALSE;
+        *ret_value = value;
+        return TRUE;
+}
+
+gboolean number_check_u32(const struct command *command, const char *option, gint64 value,
+                          uint32_t min, uint32_t max, uint32_t *ret_value)
+{
+        if (value < min || value > max) {
+                command_usage(command, "%s needs a number from %u to %u, not %" G_GINT64_FORMAT,
+                              option, min, max, value);
+                return FALSE;
+        }
+        *ret_value = (uint32_t)value;
+        return TRUE;
+}
+
+GByteArray *hex_parse(const char *text)
+{
+        g_autoptr(GByteArray) bytes = g_byte_array_new();
+
+        for (; text[0]; text += 2) {
+                int high = g_ascii_xdigit_value(text[0]);
+                int low = g_ascii_xdigit_value(text[1]);
+                guint8 byte = (guint8)(high * 16 + low);
+
+                if (high < 0 || low < 0)
+                        return NULL;
+                g_byte_array_append(bytes, &byte, 1);
+        }
+        return g_steal_pointer(&bytes);
+}
+
+char *hex_format(const void *bytes, size_t size)
+{
+        const guint8 *p = bytes;
+        GString *text = g_string_sized_new(2 * size);
+
+        for (size_t i = 0; i < size; i++)
+                g_string_append_printf(text, "%02x", p[i]);
+        return g_string_free(text, FALSE);
+}
+
+static const struct {
+        const char *name;
+        uint32_t bit;
+} profile_names[] = {
+        {"baseline", NIPC_PROFILE_BASELINE},
+        {"shm-hybrid", NIPC_PROFILE_SHM_HYBRID},
+        {"shm-busywait", NIPC_PROFILE_SHM_BUSYWAIT},
+};
+
+static gboolean profile_lookup(const char *name, uint32_t *ret_bits)
+{
+        uint64_t bits;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(profile_names); i++) {
+                if (g_ascii_strcasecmp(name, profile_names[i].name) == 0) {
+                        *ret_bits = profile_names[i].bit;
+                        return TRUE;
+                }
+        }
+        if (!g_str_has_prefix(name, "0x") || !number_parse_u64(name, UINT32_MAX, &bits))
+                return FALSE;
+        *ret_bits = (uint32_t)bits;
+        return TRUE;
+}
+
+gboolean profiles_parse(const struct command *command, const char *list, uint32_t *ret_profiles)
+{
+        uint32_t profiles = 0;
+
+        if (list) {
+                g_auto(GStrv) names = g_strsplit(list, ",", -1);
+
+                for (char **name = names; *name; name++) {
+                        uint32_t bits;
+
+                        if (!profile_lookup(g_strstrip(*name), &bits) || bits == 0) {
+                                command_usage(command,
+                                              "--profiles: '%s' is no profile; known are "
+                                              "baseline, shm-hybrid, shm-busywait, and bits as 0xN",
+                                              *name);
+                                return FALSE;
+                        }
+                        profiles |= bits;
+                }
+        }
+        *ret_profiles = profiles;
+        return TRUE;
+}
+
+char *profiles_format(uint32_t profiles)
+{
+        GString *text = g_string_new(NULL);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(profile_names); i++) {
+                if (profiles & profile_names[i].bit)
+                        g_string_append_printf(text, "%s%s", text->len ? "," : "",
+                                               profile_names[i].name);
+                profiles &= ~profile_names[i].bit;
+        }
+        if (profiles)
+                g_string_append_printf(text, "%s0x%x", text->len ? "," : "", profiles);
+        if (!text->len)
+                g_string_append(text, "none");
+        return g_string_free(text, FALSE);
+}

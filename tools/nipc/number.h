@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Numbers, bytes and lists on the command line: whole, in range, or refused. Nothing is clamped.
+ */
+
+#include "command.h"
+
+#include <glib.h>
+
+/* Reads a whole number, decimal or 0x hexadecimal, of at most `max`. */
+gboolean number_parse_u64(const char *text, uint64_t max, uint64_t *ret_value);
+
+/*
+ * Judges the value that GOption read for `option` ("--workers"). Says so on stderr when it is out
+ * of range: return COMMAND_USAGE then.
+ */
+gboolean number_check_u32(const struct command *command, const char *option, gint64 value,
+                          uint32_t min, uint32_t max, uint32_t *ret_value);
+
+/* Bytes of a string of hexadecimal digits, pairs of them, "" included; NULL if it is none. */
+GByteArray *hex_parse(const char *text);
+
+char *hex_format(const void *bytes, size_t size);
+
+/*
+ * Reads a list of profiles, "baseline,shm-hybrid" or "0x3"; NULL is 0, the library's default. Says
+ * so on stderr when a name is unknown: return COMMAND_USAGE then.
+ */
+gboolean profiles_parse(const struct command *command, const char *list, uint32_t *ret_profiles);
+
+/* "baseline,shm-hybrid"; bits without a name as 0x100; "none" for 0. */
+char *profiles_format(uint32_t profiles);
