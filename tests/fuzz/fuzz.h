@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The entry point of a fuzz target, and how it says that something must not happen. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define fuzz_assert(condition)                                                          \
+        do {                                                                            \
+                if (!(condition)) {                                                     \
+                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+                        abort();                                                        \
+                }                                                                       \
+        } while (0)
+
+static inline void *fuzz_alloc(size_t size)
+{
+        void *p = malloc(size ? size : 1);
+
+        fuzz_assert(p);
+        return p;
+}

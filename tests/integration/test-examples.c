@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* The programs of tools/examples do what they say. $NIPC_EXAMPLES is where they were built. */
+#include "util-process.h"
+
+static char *find_example(const char *name)
+{
+        const char *directory = g_getenv("NIPC_EXAMPLES");
+
+        g_assert_nonnull(directory);
+        return g_build_filename(directory, name, NULL);
+}
+
+static void test_increment_client(void)
+{
+        g_autofree char *run_dir = process_make_dir();
+        g_autofree char *program = find_example("example-increment-client");
+        const char *const argv[] = {program, run_dir, NULL};
+        struct process *server = process_serve(run_dir, "increment", NULL);
+        g_autofree char *out = NULL;
+
+        g_assert_cmpint(process_run(argv, &out, NULL), ==, 0);
+        g_assert_cmpstr(out, ==, "42\n43\n44\n45\n46\n");
+        g_assert_cmpint(process_stop(server), ==, 0);
+        process_remove_dir(run_dir);
+}
+
+static void test_cgroups_consumer(void)
+{
+        g_autofree char *run_dir = process_make_dir();
+        g_autofree char *source = g_test_build_filename(G_TEST_DIST, "data", "cgroups.json", NULL);
+        g_autofree char *program = find_example("example-cgroups-consumer");
+        const char *const all[] = {program, run_dir, NULL};
+        const char *const one[] = {program, run_dir, "a", NULL};
+        const char *const unknown[] = {program, run_dir, "nobody", NULL};
+        struct process *server =
+                process_serve(run_dir, "cgroups-snapshot", "--source", source, NULL);
+        g_autofree char *out = NULL;
+        g_autofree char *found = NULL;
+
+        g_assert_cmpint(process_run(all, &out, NULL), ==, 0);
+        g_assert_cmpstr(out, ==,
+                        "ffffffff  any hash will do  /x\n"
+                        "0002b606  a  /a\n"
+                        "f3844af2  ssh.service  /system.slice/ssh.service\n");
+        g_assert_cmpint(process_run(one, &found, NULL), ==, 0);
+        g_assert_cmpstr(found, ==, "a  /a\n");
+        g_assert_cmpint(process_run(unknown, NULL, NULL), ==, 1);
+        g_assert_cmpint(process_stop(server), ==, 0);
+        process_remove_dir(run_dir);
+}
+
+static void test_server_poll(void)
+{
+        g_autofree char *run_dir = process_make_dir();
+        g_autofree char *program = find_example("example-server-poll");
+        const char *const argv[] = {program, run_dir, NULL};
+        struct process *server = process_start(argv);
+        g_autofree char *out = NULL;
+
+        process_wait_ready(server);
+        g_assert_cmpint(process_nipc(run_dir, &out, NULL, "call", "raw", "--name", "square",
+                                     "--method", "0x9000", "--hex", "0c00000000000000", NULL),
+                        ==, 0);
+        g_assert_cmpstr(out, ==, "9000000000000000\n");
+        g_assert_cmpint(process_stop(server), ==, 0);
+        process_remove_dir(run_dir);
+}
+
+int main(int argc, char **argv)
+{
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/examples/increment-client", test_increment_client);
+        g_test_add_func("/examples/cgroups-consumer", test_cgroups_consumer);
+        g_test_add_func("/examples/server-poll", test_server_poll);
+        return g_test_run();
+}
