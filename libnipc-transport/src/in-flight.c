@@ -2,7 +2,7 @@
 
 /*
  * The set of outstanding request ids of one client session (wire-v1 §7). Ids are the caller's and
- * may be any number, so this is a hash table: linear probing, at most half full, deletion by
+ * may be any number, so this is a hash table: linear probing, at most a quarter full, deletion by
  * shifting back, no tombstones. The first id of an empty set needs no table: a client with one call
  * at a time never has one.
  */
@@ -11,7 +11,7 @@
 #include "transport-private.h"
 #include <errno.h>
 
-#define MIN_SLOTS 16u
+#define MIN_SLOTS 64u
 
 struct nipc__in_flight_slot {
         uint64_t id;
@@ -60,16 +60,19 @@ int nipc__in_flight_add(struct nipc__in_flight *set, uint64_t id)
                 set->has_first = true;
                 return 0;
         }
-        if ((set->has_first && set->first == id) || (set->n_ids && set->slots[find(set, id)].used))
+        if (set->has_first && set->first == id)
+                return -EEXIST;
+        i = set->n_slots ? find(set, id) : 0;
+        if (set->n_slots && set->slots[i].used)
                 return -EEXIST;
         if (set->n_ids + set->has_first >= set->max_ids)
                 return -EBUSY;
-        if (set->n_ids + 1 > set->n_slots / 2) {
+        if (set->n_ids + 1 > set->n_slots / 4) {
                 r = grow(set);
                 if (r < 0)
                         return r;
+                i = find(set, id);
         }
-        i = find(set, id);
         set->slots[i] = (struct nipc__in_flight_slot){.id = id, .used = true};
         set->n_ids++;
         return 0;

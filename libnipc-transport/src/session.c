@@ -11,6 +11,7 @@
  */
 
 #include "abi.h"
+#include "header-fast.h"
 #include "stdaux.h"
 #include "transport-private.h"
 #include <errno.h>
@@ -183,6 +184,21 @@ NIPC__EXPORT void nipc_session_refuse(struct nipc_session *session, uint16_t tra
                 session->refuse_status = transport_status;
 }
 
+/* A first packet may be a whole message, or what was agreed for packets. */
+static size_t first_packet_room(const struct nipc_limits *limits)
+{
+        size_t room = NIPC__MIN((size_t)limits->max_payload_bytes + NIPC_HEADER_SIZE,
+                                (size_t)NIPC__MAX(limits->packet_size, 65536u));
+
+        return NIPC__MAX(room, NIPC__MIN_RECEIVE_BUFFER);
+}
+
+/* What we may send: 0 sets no limit (wire-v1 §6). */
+static uint32_t limit_or_none(uint32_t agreed)
+{
+        return agreed ? agreed : UINT32_MAX;
+}
+
 void nipc__session_agree(struct nipc_session *session, const struct nipc_hello_ack *ack)
 {
         bool server = session->role == NIPC__ROLE_SERVER;
@@ -198,10 +214,12 @@ void nipc__session_agree(struct nipc_session *session, const struct nipc_hello_a
         if (!server)
                 session->rx_limits.max_payload_bytes =
                         NIPC__MIN(session->rx_limits.max_payload_bytes, session->max_receive_bytes);
-        session->tx_max_payload_bytes = server ? ack->agreed_max_response_payload_bytes
-                                               : ack->agreed_max_request_payload_bytes;
-        session->tx_max_items =
-                server ? ack->agreed_max_response_batch_items : ack->agreed_max_request_batch_items;
+        session->rx_first_room = first_packet_room(&session->rx_limits);
+        session->tx_max_payload_bytes =
+                limit_or_none(server ? ack->agreed_max_response_payload_bytes
+                                     : ack->agreed_max_request_payload_bytes);
+        session->tx_max_items = limit_or_none(server ? ack->agreed_max_response_batch_items
+                                                     : ack->agreed_max_request_batch_items);
         session->plane = nipc__plane_for_profile(ack->selected_profile);
 }
 
@@ -278,11 +296,11 @@ static inline int check_outgoing(struct nipc_session *session, const struct nipc
                 return limit_fault(session, "message longer than 4 GiB");
         if (!is_limited(session, header->kind))
                 return 0;
-        if (session->tx_max_payload_bytes && payload_size > session->tx_max_payload_bytes)
+        if (payload_size > session->tx_max_payload_bytes)
                 return limit_fault(session, session->role == NIPC__ROLE_CLIENT
                                                     ? "agreed max_request_payload_bytes"
                                                     : "agreed max_response_payload_bytes");
-        if (session->tx_max_items && header->item_count > session->tx_max_items)
+        if (header->item_count > session->tx_max_items)
                 return limit_fault(session, session->role == NIPC__ROLE_CLIENT
                                                     ? "agreed max_request_batch_items"
                                                     : "agreed max_response_batch_items");
@@ -391,8 +409,7 @@ NIPC__EXPORT int nipc_session_reserve(struct nipc_session *session, size_t capac
         r = check_can_send(session);
         if (r < 0)
                 return r;
-        if (capacity > UINT32_MAX - NIPC_HEADER_SIZE ||
-            (session->tx_max_payload_bytes && capacity > session->tx_max_payload_bytes))
+        if (capacity > session->tx_max_payload_bytes || capacity > UINT32_MAX - NIPC_HEADER_SIZE)
                 return limit_fault(session, session->role == NIPC__ROLE_CLIENT
                                                     ? "agreed max_request_payload_bytes"
                                                     : "agreed max_response_payload_bytes");
@@ -452,21 +469,20 @@ NIPC__EXPORT bool nipc_session_has_pending(const struct nipc_session *session)
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
-int nipc__session_check_inbound(struct nipc_session *session, const struct nipc_header *header)
+int nipc__session_over_limit(struct nipc_session *session, const struct nipc_header *header)
 {
-        struct nipc_fault fault;
-        int r;
+        struct nipc_fault fault = {0};
 
-        r = nipc_limits_check(&session->rx_limits, header, &fault);
-        if (r > 0)
-                return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EMSGSIZE, &fault);
-        if (session->role == NIPC__ROLE_CLIENT && header->kind == NIPC_KIND_RESPONSE &&
-            !nipc__in_flight_remove(&session->in_flight, header->message_id)) {
-                fault = (struct nipc_fault){NIPC_PROTO_E_UNKNOWN_MSG_ID, 24,
-                                            "message_id of a response must be outstanding"};
-                return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
-        }
-        return 0;
+        nipc_limits_check(&session->rx_limits, header, &fault); /* says which */
+        return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EMSGSIZE, &fault);
+}
+
+int nipc__session_unknown_id(struct nipc_session *session)
+{
+        const struct nipc_fault fault = {NIPC_PROTO_E_UNKNOWN_MSG_ID, NIPC__HEADER_MESSAGE_ID,
+                                         "message_id of a response must be outstanding"};
+
+        return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
 }
 
 int nipc__session_check_complete(struct nipc_session *session, const struct nipc_header *header,

@@ -111,8 +111,9 @@ struct nipc_session {
         enum nipc__role role;
         int error; /* sticky: what ended the session */
 
-        struct nipc_limits rx_limits; /* of the direction we receive; wire-v1 §6 */
-        uint32_t tx_max_payload_bytes;
+        struct nipc_limits rx_limits;  /* of the direction we receive; wire-v1 §6 */
+        size_t rx_first_room;          /* for the largest first packet there may be */
+        uint32_t tx_max_payload_bytes; /* agreed 0 means no limit, UINT32_MAX here */
         uint32_t tx_max_items;
         struct nipc__in_flight in_flight;
 
@@ -156,11 +157,24 @@ static inline int nipc__session_cancelled_or(const struct nipc_session *session,
         return error;
 }
 
+int nipc__session_over_limit(struct nipc_session *session, const struct nipc_header *header);
+int nipc__session_unknown_id(struct nipc_session *session);
+
 /*
  * Judges the header of a message that begins to arrive: limits and, on a client, its id. Planes
  * call it once per message before they wait for, or spend memory on, the rest.
  */
-int nipc__session_check_inbound(struct nipc_session *session, const struct nipc_header *header);
+static inline int nipc__session_check_inbound(struct nipc_session *session,
+                                              const struct nipc_header *header)
+{
+        if (header->payload_len > session->rx_limits.max_payload_bytes ||
+            header->item_count > session->rx_limits.max_items)
+                return nipc__session_over_limit(session, header);
+        if (session->role == NIPC__ROLE_CLIENT && header->kind == NIPC_KIND_RESPONSE &&
+            !nipc__in_flight_remove(&session->in_flight, header->message_id))
+                return nipc__session_unknown_id(session);
+        return 0;
+}
 
 /* Judges a complete message; payload is what ret_message will lend. */
 int nipc__session_check_complete(struct nipc_session *session, const struct nipc_header *header,

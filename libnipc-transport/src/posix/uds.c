@@ -9,6 +9,7 @@
  * are payload that has been sent already, so its chunk header is written over them.
  */
 
+#include "header-fast.h"
 #include "link-fast.h"
 #include "stdaux.h"
 #include "transport-private.h"
@@ -27,7 +28,7 @@ static void encode_packet_header(const struct nipc_session *session, uint32_t pa
         struct nipc_chunk_header chunk;
 
         if (out->chunk_index == 0) {
-                nipc_header_encode(&out->header, buf);
+                nipc__header_write(&out->header, buf);
                 return;
         }
         chunk = (struct nipc_chunk_header){
@@ -69,11 +70,11 @@ static int send_single(struct nipc_session *session, uint64_t deadline_ns)
         ssize_t n;
 
         if (out->in_place) {
-                nipc_header_encode(&out->header, out->in_place);
+                nipc__header_write(&out->header, out->in_place);
                 iov[0] = (struct iovec){out->in_place,
                                         NIPC_HEADER_SIZE + (size_t)out->header.payload_len};
         } else {
-                nipc_header_encode(&out->header, separate);
+                nipc__header_write(&out->header, separate);
                 iov[0] = (struct iovec){separate, sizeof(separate)};
                 if (out->header.payload_len)
                         iov[n_iov++] = (struct iovec){(void *)(uintptr_t)out->payload,
@@ -118,15 +119,6 @@ static int finish(struct nipc_session *session, const struct nipc_header *header
         return 1;
 }
 
-/* The largest first packet there may be: a message, or what was agreed for packets. */
-static size_t first_packet_room(const struct nipc_limits *limits)
-{
-        size_t room = NIPC__MIN((size_t)limits->max_payload_bytes + NIPC_HEADER_SIZE,
-                                (size_t)NIPC__MAX(limits->packet_size, 65536u));
-
-        return NIPC__MAX(room, NIPC__MIN_RECEIVE_BUFFER);
-}
-
 static int fault_packet_too_long(struct nipc_session *session)
 {
         /* Longer than packets may be, and the kernel has dropped what did not fit. */
@@ -147,9 +139,8 @@ static int receive_first(struct nipc_session *session, uint64_t deadline_ns,
         ssize_t n;
         int r;
 
-        if (NIPC__UNLIKELY(!rx->capacity ||
-                           rx->capacity < first_packet_room(&session->rx_limits))) {
-                r = nipc__buffer_reserve(rx, first_packet_room(&session->rx_limits), 0);
+        if (NIPC__UNLIKELY(rx->capacity < session->rx_first_room)) {
+                r = nipc__buffer_reserve(rx, session->rx_first_room, 0);
                 if (r < 0)
                         return r;
         }
@@ -157,9 +148,10 @@ static int receive_first(struct nipc_session *session, uint64_t deadline_ns,
         n = nipc__link_receive(session, &iov, 1, deadline_ns);
         if (n < 0)
                 return (int)n;
-        r = nipc_header_decode(rx->bytes, (size_t)n, &header, &fault);
-        if (NIPC__UNLIKELY(r > 0))
+        if (NIPC__UNLIKELY(!nipc__header_read(rx->bytes, (size_t)n, &header))) {
+                nipc_header_decode(rx->bytes, (size_t)n, &header, &fault); /* says why */
                 return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+        }
         r = nipc__session_check_inbound(session, &header);
         if (NIPC__UNLIKELY(r < 0)) {
                 if (r == -EMSGSIZE)
