@@ -116,6 +116,7 @@ static void fill_policy(struct nipc_listener *listener, struct nipc_session *ses
                                                      : nipc__link_packet_size(&session->link),
                 .session_id = id + 1,
         };
+        session->proposed_packet_size = session->policy.packet_size;
         session->refused_profiles = listener->refused_profiles;
         if (session->refused_profiles) {
                 session->downgrade_error = -EPROTONOSUPPORT;

@@ -47,6 +47,21 @@ NIPC__EXPORT struct nipc_session *nipc_session_close(struct nipc_session *sessio
 
 /* ---- failures ------------------------------------------------------------------------------- */
 
+int nipc__os_error(int error)
+{
+        switch (error) {
+        case -EAGAIN:
+        case -ETIMEDOUT:
+        case -ECANCELED:
+        case -ECONNRESET: /* mostly an end of file */
+        case -EBADMSG:
+        case -EMSGSIZE:
+                return 0;
+        default:
+                return -error;
+        }
+}
+
 static bool is_fatal(int error)
 {
         switch (error) {
@@ -65,7 +80,7 @@ static bool is_fatal(int error)
 
 int nipc__session_fail(struct nipc_session *session, uint32_t stage, int error, int os_error)
 {
-        if (!session->failure.error) {
+        if (!session->error) { /* what ended it is kept, what did not is not */
                 session->failure.error = error;
                 session->failure.stage = stage;
                 session->failure.os_error = os_error;
@@ -80,7 +95,7 @@ int nipc__session_fail(struct nipc_session *session, uint32_t stage, int error, 
 int nipc__session_fail_fault(struct nipc_session *session, uint32_t stage, int error,
                              const struct nipc_fault *fault)
 {
-        if (!session->failure.error)
+        if (!session->error)
                 session->failure.fault = *fault;
         return nipc__session_fail(session, stage, error, 0);
 }
@@ -90,7 +105,7 @@ static inline int plane_result(struct nipc_session *session, uint32_t stage, int
 {
         if (NIPC__LIKELY(r == 0) || !is_fatal(r) || session->error)
                 return r;
-        return nipc__session_fail(session, stage, r, -r);
+        return nipc__session_fail(session, stage, r, nipc__os_error(r));
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -116,7 +131,8 @@ static int check_session_config(struct nipc_session_config *config)
                 config->max_receive_bytes = NIPC__DEFAULT_RECEIVE_BYTES;
         if (!config->max_in_flight)
                 config->max_in_flight = NIPC__DEFAULT_IN_FLIGHT;
-        if (config->packet_size && config->packet_size <= NIPC_HEADER_SIZE)
+        if ((config->packet_size && config->packet_size <= NIPC_HEADER_SIZE) ||
+            config->max_receive_bytes > UINT32_MAX - NIPC_HEADER_SIZE)
                 return -EINVAL;
         return 0;
 }
@@ -184,11 +200,11 @@ NIPC__EXPORT void nipc_session_refuse(struct nipc_session *session, uint16_t tra
                 session->refuse_status = transport_status;
 }
 
-/* A first packet may be a whole message, or what was agreed for packets. */
-static size_t first_packet_room(const struct nipc_limits *limits)
+/* A first packet may be a whole message, or what was agreed for packets: not above our proposal. */
+static size_t first_packet_room(const struct nipc_limits *limits, uint32_t proposed)
 {
-        size_t room = NIPC__MIN((size_t)limits->max_payload_bytes + NIPC_HEADER_SIZE,
-                                (size_t)NIPC__MAX(limits->packet_size, 65536u));
+        size_t packet_size = NIPC__MAX(NIPC__MIN(limits->packet_size, proposed), 65536u);
+        size_t room = NIPC__MIN((size_t)limits->max_payload_bytes + NIPC_HEADER_SIZE, packet_size);
 
         return NIPC__MAX(room, NIPC__MIN_RECEIVE_BUFFER);
 }
@@ -214,7 +230,8 @@ void nipc__session_agree(struct nipc_session *session, const struct nipc_hello_a
         if (!server)
                 session->rx_limits.max_payload_bytes =
                         NIPC__MIN(session->rx_limits.max_payload_bytes, session->max_receive_bytes);
-        session->rx_first_room = first_packet_room(&session->rx_limits);
+        session->rx_first_room =
+                first_packet_room(&session->rx_limits, session->proposed_packet_size);
         session->tx_max_payload_bytes =
                 limit_or_none(server ? ack->agreed_max_response_payload_bytes
                                      : ack->agreed_max_request_payload_bytes);
@@ -274,7 +291,7 @@ static int limit_fault(struct nipc_session *session, const char *rule)
         struct nipc_fault fault = {NIPC_PROTO_E_LIMIT_EXCEEDED, 0, rule};
 
         /* Refused here, nothing happened to the session. */
-        if (!session->failure.error) {
+        if (!session->error) {
                 session->failure.error = -EMSGSIZE;
                 session->failure.stage = NIPC_FAILURE_SEND;
                 session->failure.fault = fault;
@@ -349,7 +366,7 @@ static int start(struct nipc_session *session, bool keep, uint64_t deadline_ns)
         r = session->plane->send(session, deadline_ns);
         if (NIPC__LIKELY(r == 0))
                 return 0;
-        if (!is_fatal(r) && (keep || out->chunk_index > 0)) {
+        if (out->chunk_index > 0 ? !is_fatal(r) : keep && (r == -EAGAIN || r == -ETIMEDOUT)) {
                 keep_outgoing(session);
                 return r;
         }
@@ -442,7 +459,7 @@ NIPC__EXPORT int nipc_session_commit(struct nipc_session *session, const struct 
         prepare(session, header, tx->bytes + NIPC_HEADER_SIZE, payload_size, tx->bytes);
         r = start(session, true, deadline_ns);
         /* An id that cannot be used does not cost the caller what he built. */
-        session->tx_is_lent = r == -EEXIST || r == -EBUSY || r == -ENOMEM;
+        session->tx_is_lent = !session->out.active && (r == -EEXIST || r == -EBUSY || r == -ENOMEM);
         return r;
 }
 

@@ -111,8 +111,9 @@ struct nipc_session {
         enum nipc__role role;
         int error; /* sticky: what ended the session */
 
-        struct nipc_limits rx_limits;  /* of the direction we receive; wire-v1 §6 */
-        size_t rx_first_room;          /* for the largest first packet there may be */
+        struct nipc_limits rx_limits; /* of the direction we receive; wire-v1 §6 */
+        size_t rx_first_room;         /* for the largest first packet there may be */
+        uint32_t proposed_packet_size;
         uint32_t tx_max_payload_bytes; /* agreed 0 means no limit, UINT32_MAX here */
         uint32_t tx_max_items;
         struct nipc__in_flight in_flight;
@@ -141,6 +142,9 @@ struct nipc_session {
 
 /* Sessions are made by open (client) and accept (server); the link is -1/invalid until set. */
 struct nipc_session *nipc__session_new(enum nipc__role role);
+
+/* The errno behind what a link returned; 0 if no system call failed. */
+int nipc__os_error(int error);
 
 /* Records the first failure; errors that end the session also stick. Returns error. */
 int nipc__session_fail(struct nipc_session *session, uint32_t stage, int error, int os_error);

@@ -185,7 +185,7 @@ int nipc_session_send(struct nipc_session *session, const struct nipc_header *he
 
 /*
  * Lends space for a payload to be built in place: *ret_payload has `capacity` bytes and is valid
- * until commit, another reserve, or close. Returns 0, -EMSGSIZE (above what was agreed), -ENOMEM,
+ * until commit, a send, another reserve, or close. Returns 0, -EMSGSIZE (above what was agreed), -ENOMEM,
  * -EBUSY, -ENOTCONN. Since: 0.1
  */
 int nipc_session_reserve(struct nipc_session *session, size_t capacity, void **ret_payload);

@@ -63,22 +63,26 @@ static int connect_link(struct nipc_session *session, const char *path, uint64_t
                 r = nipc__session_cancelled_or(session, 0);
                 if (r < 0)
                         return r;
-                if (deadline_ns == NIPC_DEADLINE_NOW)
-                        r = nipc__link_limit_connect(&session->link, NIPC_DEADLINE_NEVER, 1000);
-                else
+                if (deadline_ns != NIPC_DEADLINE_NOW) {
                         r = nipc__link_limit_connect(&session->link, deadline_ns, slice_ns);
-                if (r < 0)
-                        return r;
+                        if (r < 0)
+                                return r;
+                }
                 if (connect(session->link.fd, (const struct sockaddr *)&address, sizeof(address)) ==
                             0 ||
                     errno == EISCONN)
-                        return 0;
+                        break;
                 if (errno == EAGAIN && deadline_ns == NIPC_DEADLINE_NOW)
                         return -EAGAIN;
                 if (errno != EAGAIN && errno != EINTR)
                         return fail(session, NIPC_FAILURE_CONNECT, judge_connect_errno(errno),
                                     errno);
         }
+        /* The shortest time-out is a tick: "now" connects a socket that does not block, until here.
+         */
+        if (deadline_ns == NIPC_DEADLINE_NOW && fcntl(session->link.fd, F_SETFL, 0) < 0)
+                return fail(session, NIPC_FAILURE_CONNECT, -errno, errno);
+        return 0;
 }
 
 /* The peer of a connected socket is whoever called listen. */
@@ -117,6 +121,7 @@ static int send_hello(struct nipc_session *session, const struct nipc_session_co
         };
         ssize_t n;
 
+        session->proposed_packet_size = hello.packet_size;
         session->refused_profiles = config->supported_profiles & ~NIPC__AVAILABLE_PROFILES;
         if (session->refused_profiles) {
                 session->downgrade_error = -EPROTONOSUPPORT;
@@ -172,14 +177,16 @@ int nipc__client_handshake(struct nipc_session *session, const struct nipc_sessi
                            uint64_t deadline_ns)
 {
         char path[NIPC_ENDPOINT_PATH_MAX];
-        int r;
+        int r, type = SOCK_SEQPACKET | SOCK_CLOEXEC;
 
         if (deadline_ns == NIPC_DEADLINE_LINGER) /* is for the next request, not for the first */
                 deadline_ns = NIPC_DEADLINE_NOW;
         r = nipc_endpoint_format_path(config->run_dir, config->service, path, sizeof(path));
         if (r < 0)
                 return fail(session, NIPC_FAILURE_CONFIG, r, 0);
-        session->link.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (deadline_ns == NIPC_DEADLINE_NOW)
+                type |= SOCK_NONBLOCK;
+        session->link.fd = socket(AF_UNIX, type, 0);
         if (session->link.fd < 0)
                 return fail(session, NIPC_FAILURE_CONNECT, -errno, errno);
         if (config->cancel) {
@@ -190,7 +197,8 @@ int nipc__client_handshake(struct nipc_session *session, const struct nipc_sessi
         }
         r = connect_link(session, path, deadline_ns);
         if (r < 0)
-                return fail(session, NIPC_FAILURE_CONNECT, r, 0);
+                return session->error ? r
+                                      : fail(session, NIPC_FAILURE_CONNECT, r, nipc__os_error(r));
         r = check_server(session, config);
         if (r < 0)
                 return fail(session, NIPC_FAILURE_PEER, r, 0);
@@ -200,7 +208,8 @@ int nipc__client_handshake(struct nipc_session *session, const struct nipc_sessi
         if (r == 0)
                 r = nipc__link_set_linger(session); /* the handshake may have needed longer waits */
         if (r < 0)
-                return fail(session, NIPC_FAILURE_HANDSHAKE, r, 0);
+                return session->error ? r
+                                      : fail(session, NIPC_FAILURE_HANDSHAKE, r, nipc__os_error(r));
         return 0;
 }
 

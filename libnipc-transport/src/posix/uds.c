@@ -17,6 +17,12 @@
 #include <poll.h>
 #include <sys/uio.h>
 
+/*
+ * Packets of one message that a caller who does not want to wait is kept busy with at most, before
+ * the other sessions of his thread have their turn; chosen, not tuned.
+ */
+#define PACKET_BUDGET 64u
+
 /* ---- sending -------------------------------------------------------------------------------- */
 
 /* Writes the header of the next packet at buf. */
@@ -88,13 +94,16 @@ static int uds_send(struct nipc_session *session, uint64_t deadline_ns)
 {
         struct nipc__outgoing *out = &session->out;
         uint32_t room = session->rx_limits.packet_size - NIPC_HEADER_SIZE;
+        unsigned n_packets = 0;
 
         if (NIPC__LIKELY(out->header.payload_len <= room))
                 return send_single(session, deadline_ns);
         do {
                 uint32_t part = NIPC__MIN(out->header.payload_len - out->sent, room);
-                ssize_t n = send_packet(session, part, deadline_ns);
+                ssize_t n = -EAGAIN;
 
+                if (n_packets++ < PACKET_BUDGET || deadline_ns > NIPC_DEADLINE_LINGER)
+                        n = send_packet(session, part, deadline_ns);
                 if (n < 0)
                         return (int)n;
                 out->sent += part;
@@ -174,18 +183,23 @@ static int receive_next(struct nipc_session *session, uint64_t deadline_ns)
 {
         struct nipc_assembly *assembly = &session->assembly;
         uint8_t chunk[NIPC_CHUNK_HEADER_SIZE];
-        size_t filled = NIPC_HEADER_SIZE + (size_t)assembly->received;
+        size_t filled = NIPC_HEADER_SIZE + (size_t)assembly->received, missing, wanted;
         struct nipc_fault fault;
         struct iovec iov[2];
         ssize_t n;
         int r;
 
-        r = nipc__session_own_rx(session, NIPC_HEADER_SIZE + (size_t)assembly->header.payload_len,
-                                 filled);
+        /* Room for a packet, and as much again as has come: memory follows what arrives. */
+        missing = nipc_assembly_missing(assembly);
+        wanted = filled + NIPC__MIN(missing, (size_t)session->rx_limits.packet_size);
+        if (session->rx.capacity < wanted)
+                wanted = NIPC__MIN(NIPC__MAX(wanted, 2 * filled), filled + missing);
+        r = nipc__session_own_rx(session, wanted, filled);
         if (r < 0)
                 return r;
         iov[0] = (struct iovec){chunk, sizeof(chunk)};
-        iov[1] = (struct iovec){session->rx.bytes + filled, nipc_assembly_missing(assembly)};
+        iov[1] = (struct iovec){session->rx.bytes + filled,
+                                NIPC__MIN(missing, session->rx.capacity - filled)};
         n = nipc__link_receive(session, iov, 2, deadline_ns);
         if (n < 0)
                 return (int)n;
@@ -198,6 +212,7 @@ static int receive_next(struct nipc_session *session, uint64_t deadline_ns)
 static int uds_receive(struct nipc_session *session, uint64_t deadline_ns,
                        struct nipc_message *ret_message)
 {
+        unsigned n;
         int r;
 
         if (NIPC__LIKELY(!session->receiving)) {
@@ -205,11 +220,16 @@ static int uds_receive(struct nipc_session *session, uint64_t deadline_ns,
                 if (r != 0)
                         return r < 0 ? r : 0;
         }
-        do {
+        /* It has begun: from here on its peer is only owed what any half message is. */
+        if (deadline_ns == NIPC_DEADLINE_LINGER)
+                deadline_ns = NIPC_DEADLINE_NOW;
+        for (n = 0; nipc_assembly_missing(&session->assembly); n++) {
+                if (deadline_ns == NIPC_DEADLINE_NOW && n == PACKET_BUDGET)
+                        return -EAGAIN;
                 r = receive_next(session, deadline_ns);
                 if (r < 0)
                         return r;
-        } while (nipc_assembly_missing(&session->assembly));
+        }
         session->receiving = false;
         r = finish(session, &session->assembly.header, session->rx.bytes + NIPC_HEADER_SIZE,
                    ret_message);
