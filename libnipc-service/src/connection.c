@@ -19,9 +19,6 @@
 /* One look for a second request in 1024 wake-ups costs a thousandth; chosen, not tuned. */
 #define MAX_PROBE_SHIFT 10u
 
-/* Requests that are thrown away behind the one that ends the session. */
-#define MAX_DISCARDED 64u
-
 static void conn_count(struct nipc__worker *worker, struct nipc__conn *conn, bool is_counted)
 {
         if (conn->is_counted == is_counted)
@@ -64,12 +61,7 @@ void nipc__conn_close(struct nipc__worker *worker, struct nipc__conn *conn)
  */
 static void conn_close_answered(struct nipc__worker *worker, struct nipc__conn *conn)
 {
-        struct nipc_message message;
-        unsigned i;
-
-        for (i = 0; i < MAX_DISCARDED; i++)
-                if (nipc_session_receive(conn->session, NIPC_DEADLINE_NOW, &message) < 0)
-                        break;
+        nipc_session_discard(conn->session);
         nipc__conn_close(worker, conn);
 }
 
@@ -99,18 +91,24 @@ void nipc__conn_adopt(struct nipc__worker *worker, struct nipc__conn *conn)
                 nipc__conn_close(worker, conn);
 }
 
-/* Takes one of the max_sessions places for as long as the handshake is answered. */
+/* Takes one of the max_sessions places, if there is one, for as long as the handshake is answered.
+ */
 static void conn_claim(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         struct nipc_server *server = worker->server;
+        uint32_t n = atomic_load_explicit(&server->n_sessions, memory_order_relaxed);
 
         if (conn->is_counted || conn->is_refused)
                 return;
-        conn_count(worker, conn, true);
-        if (atomic_load_explicit(&server->n_sessions, memory_order_relaxed) <=
-            server->config.max_sessions)
-                return;
-        conn_count(worker, conn, false);
+        /* Relaxed: it is a count of places, nothing is published by it. */
+        while (n < server->config.max_sessions) {
+                if (atomic_compare_exchange_weak_explicit(&server->n_sessions, &n, n + 1,
+                                                          memory_order_relaxed,
+                                                          memory_order_relaxed)) {
+                        conn->is_counted = true;
+                        return;
+                }
+        }
         conn->is_refused = true;
         nipc_session_refuse(conn->session, NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
 }
@@ -235,7 +233,7 @@ static bool conn_request(struct nipc__worker *worker, struct nipc__conn *conn, i
 static bool conn_looks_on(struct nipc__worker *worker, struct nipc__conn *conn, unsigned n)
 {
         if (worker->drain_ns)
-                return nipc_clock_now_ns() < worker->drain_ns;
+                return n < NIPC__FAIR_BUDGET && nipc_clock_now_ns() < worker->drain_ns;
         if (n >= NIPC__FAIR_BUDGET || (nipc__server_flags(worker->server) & NIPC__STOP))
                 return false;
         if (conn->is_bursting)

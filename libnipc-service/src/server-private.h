@@ -30,7 +30,7 @@
 #define NIPC__FAIR_BUDGET 64u
 
 /* Clients in the handshake at one time, all workers together; then the oldest has to go. */
-#define NIPC__MAX_HANDSHAKES 1024u
+#define NIPC__MAX_HANDSHAKES 256u
 
 /* Who keeps us waiting. The time-out of a kind is constant, so each list is in order of time. */
 enum nipc__wait {
@@ -170,6 +170,10 @@ struct nipc__worker *nipc__worker_free(struct nipc__worker *worker);
 
 /* Waits, and does what there is to do. Returns 0, or the poller's negative errno. */
 int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns);
+
+/* Whether it waits for one client in that client's own receive, and an end to that. */
+bool nipc__worker_lingers(const struct nipc__worker *worker);
+void nipc__worker_end_linger(struct nipc__worker *worker);
 
 /* Answers what has arrived, closes everything; connections that must be cut are counted. */
 void nipc__worker_drain(struct nipc__worker *worker, uint64_t deadline_ns);

@@ -22,6 +22,9 @@
 #define DEFAULT_MAX_BATCH_ITEMS 65536u
 #define DEFAULT_MAX_SESSIONS    1024u
 
+/* Requests of one lone client in one dispatch; chosen, not tuned. */
+#define DISPATCH_BUDGET 256u
+
 /* ---- limits ------------------------------------------------------------------------------- */
 
 static void note(struct nipc_server *server, _Atomic uint32_t *learned, uint64_t size,
@@ -350,7 +353,11 @@ NIPC__EXPORT int nipc_server_dispatch(struct nipc_server *server, uint32_t timeo
                         return r;
                 after = atomic_load_explicit(&worker->n_requests, memory_order_relaxed) +
                         atomic_load_explicit(&worker->n_failed, memory_order_relaxed);
-        } while (after == before && timeout_ms && nipc_clock_now_ns() < deadline_ns);
+                /* A client that is lingered with may go on, but not for ever. */
+        } while ((after == before ||
+                  (nipc__worker_lingers(worker) && after - before < DISPATCH_BUDGET)) &&
+                 timeout_ms && nipc_clock_now_ns() < deadline_ns);
+        nipc__worker_end_linger(worker); /* the caller may poll our descriptor for the rest */
         return (int)NIPC__MIN(after - before, (uint64_t)INT32_MAX);
 }
 

@@ -226,6 +226,27 @@ static int worker_assign(struct nipc__worker *worker, struct nipc_session *sessi
         return 0;
 }
 
+/*
+ * Descriptors or memory are short: the client that has been silent for longest has to go, so that
+ * silent ones cannot keep out those who speak. Returns whether there was one that had its chance.
+ */
+static bool worker_evict(struct nipc__worker *worker)
+{
+        const struct nipc__list *handshakes = &worker->waits[NIPC__WAIT_HANDSHAKE];
+        struct nipc__conn *oldest;
+        uint64_t connected_ns;
+
+        if (nipc__list_is_empty(handshakes))
+                return false;
+        oldest = NIPC__CONTAINER_OF(handshakes->next, struct nipc__conn, wait_link);
+        connected_ns = oldest->wait_until_ns -
+                       UINT64_C(1000000) * worker->server->config.handshake_timeout_ms;
+        if (nipc_clock_now_ns() < connected_ns + UINT64_C(1000000) * ACCEPT_PAUSE_MS)
+                return false;
+        nipc__conn_close(worker, oldest);
+        return true;
+}
+
 static void worker_accept(struct nipc__worker *worker)
 {
         struct nipc_session *session;
@@ -247,7 +268,7 @@ static void worker_accept(struct nipc__worker *worker)
                         r = 0; /* that client is gone */
                         break;
                 }
-                if (r < 0) {
+                if (r < 0 && !worker_evict(worker)) {
                         worker_pause(worker);
                         return;
                 }
@@ -304,9 +325,10 @@ static bool worker_is_lone(const struct nipc__worker *worker, uint64_t deadline_
 /*
  * A client that is alone on its worker and asks again as soon as it is answered is waited for in
  * its own receive: one system call less a request than asking the poller first. Whoever else comes
- * waits for it: for LONE_BLOCK requests, after which the poller is asked, and for one pause of
- * NIPC_DEADLINE_LINGER at most, because a client that pauses, or takes long over its block, is not
- * waited for like this again until it has shown for twice as long that it asks at once.
+ * waits for LONE_BLOCK requests, or until LONE_BLOCK_NS have passed and at most four more requests
+ * or pauses of NIPC_DEADLINE_LINGER, and then the poller is asked. A client that pauses or takes
+ * long over its block is not waited for like this again until it has shown for twice as long that
+ * it asks at once.
  *
  * Returns whether anything was done: then nothing is to be waited for now.
  */
@@ -318,10 +340,15 @@ static bool worker_linger(struct nipc__worker *worker, uint64_t deadline_ns)
         if (!worker_is_lone(worker, deadline_ns))
                 return false;
         start_ns = nipc_clock_now_ns();
-        for (n = 0; n < LONE_BLOCK && !nipc__server_flags(worker->server); n++)
+        for (n = 0; n < LONE_BLOCK && !nipc__server_flags(worker->server); n++) {
                 if (!nipc__conn_linger(worker, worker->lone))
                         break;
-        if (n == LONE_BLOCK && nipc_clock_now_ns() - start_ns < LONE_BLOCK_NS) {
+                /* Soon, and then now and then: the clock is not free, a slow handler is not fast.
+                 */
+                if (n % 4 == 0 && nipc_clock_now_ns() - start_ns >= LONE_BLOCK_NS)
+                        break;
+        }
+        if (n == LONE_BLOCK) {
                 worker->n_lone_needed = MIN_LONE_TURNS;
                 return true;
         }
@@ -329,6 +356,17 @@ static bool worker_linger(struct nipc__worker *worker, uint64_t deadline_ns)
         worker->n_lone_needed = NIPC__MIN(worker->n_lone_needed * 2, MAX_LONE_TURNS);
         worker_arm(worker); /* it may have left half a request */
         return n > 0;
+}
+
+bool nipc__worker_lingers(const struct nipc__worker *worker)
+{
+        return worker->lone && worker->lone->is_detached;
+}
+
+void nipc__worker_end_linger(struct nipc__worker *worker)
+{
+        if (worker->lone)
+                nipc__conn_attach(worker, worker->lone);
 }
 
 /* Whether this turn, like those before it, is about one client only. */
@@ -353,8 +391,8 @@ int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns)
 
         if (NIPC__UNLIKELY(worker_linger(worker, deadline_ns)))
                 deadline_ns = NIPC_DEADLINE_NOW; /* see to the others, then go on */
-        if (worker->lone && !worker_is_lone(worker, NIPC_DEADLINE_NEVER))
-                nipc__conn_attach(worker, worker->lone);
+        if (!worker_is_lone(worker, NIPC_DEADLINE_NEVER))
+                nipc__worker_end_linger(worker);
         n = nipc_poller_wait(worker->poller, deadline_ns, events, N_EVENTS);
         if (NIPC__UNLIKELY(n < 0))
                 return n;
@@ -395,8 +433,7 @@ void nipc__worker_drain(struct nipc__worker *worker, uint64_t deadline_ns)
         uint32_t n_cut;
 
         worker->drain_ns = deadline_ns;
-        if (worker->lone)
-                nipc__conn_attach(worker, worker->lone);
+        nipc__worker_end_linger(worker);
         worker_leave_listener(worker);
         worker_adopt_mail(worker);
         nipc__list_for_each_safe (link, tmp, &worker->conns) {

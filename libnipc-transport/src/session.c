@@ -479,6 +479,12 @@ NIPC__EXPORT int nipc_session_flush(struct nipc_session *session, uint64_t deadl
         return plane_result(session, NIPC_FAILURE_SEND, r);
 }
 
+NIPC__EXPORT void nipc_session_discard(struct nipc_session *session)
+{
+        if (session)
+                nipc__link_discard(&session->link);
+}
+
 NIPC__EXPORT bool nipc_session_has_pending(const struct nipc_session *session)
 {
         return session && session->out.active;

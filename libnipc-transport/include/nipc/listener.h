@@ -11,6 +11,9 @@
  * never waits for a client to say anything: a silent client is a session that is not ready, and
  * delays nobody.
  *
+ * fork: the endpoint stays the parent's; a child that closes its copy removes nothing. The name is
+ * taken for as long as any process holds a copy.
+ *
  * Threading: accept, set_limits and get_* from any thread, concurrently; open and close once.
  */
 
@@ -53,7 +56,8 @@ struct nipc_listener_config {
 
 /*
  * Takes the endpoint and listens. What a dead owner left there is replaced. Does not block beyond
- * the file system, but for up to 50 ms when it finds a dead endpoint (to be sure that it is).
+ * the file system, but for about 50 ms when it finds a dead endpoint, to be sure that it is, or
+ * somebody who is just removing one.
  * ret_listener: owned, release with nipc_listener_close().
  * Returns 0, -EADDRINUSE (a live owner, of ours or any other; or something there that is not proven
  * dead), -ENOENT (no run directory), -EACCES, -EINVAL, -ENAMETOOLONG, -E2BIG, -ENOMEM, -EMFILE, or

@@ -185,8 +185,8 @@ int nipc_session_send(struct nipc_session *session, const struct nipc_header *he
 
 /*
  * Lends space for a payload to be built in place: *ret_payload has `capacity` bytes and is valid
- * until commit, a send, another reserve, or close. Returns 0, -EMSGSIZE (above what was agreed), -ENOMEM,
- * -EBUSY, -ENOTCONN. Since: 0.1
+ * until commit, a send, another reserve, or close. Returns 0, -EMSGSIZE (above what was agreed),
+ * -ENOMEM, -EBUSY, -ENOTCONN. Since: 0.1
  */
 int nipc_session_reserve(struct nipc_session *session, size_t capacity, void **ret_payload);
 
@@ -201,6 +201,13 @@ int nipc_session_commit(struct nipc_session *session, const struct nipc_header *
 
 /* Goes on sending what is pending. Returns 0 when nothing is pending any more. Since: 0.1 */
 int nipc_session_flush(struct nipc_session *session, uint64_t deadline_ns);
+
+/*
+ * Reads and drops what has arrived, a bounded number of packets, whatever state the session is in.
+ * For a server that has said why it hangs up: on Unix sockets a close with unread data would take
+ * the answer from the client. Never blocks. Since: 0.1
+ */
+void nipc_session_discard(struct nipc_session *session);
 
 /* Whether a message is half sent. Since: 0.1 */
 bool nipc_session_has_pending(const struct nipc_session *session);

@@ -17,10 +17,12 @@ int nipc__endpoint_file_name(const char *service, const char *suffix, char *buf,
 int nipc__endpoint_open_dir(const char *run_dir);
 
 /*
- * Takes the lock of an endpoint for as long as the descriptor stays open in this process.
- * Returns 0, -EADDRINUSE when somebody holds it, or another negative errno.
+ * Takes the lock of an endpoint for as long as the descriptor stays open in this process; pid: the
+ * owner to be, written into the file, or 0 to hold it for an instant only.
+ * Returns 0, -EADDRINUSE when an owner holds it, -EBUSY when somebody does who is no owner (yet),
+ * or another negative errno.
  */
-int nipc__endpoint_lock(int dir_fd, const char *service, int *ret_fd);
+int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd);
 
 /* Removes the lock file and gives the lock back. fd: from nipc__endpoint_lock, may be -1. */
 void nipc__endpoint_unlock(int dir_fd, const char *service, int fd);

@@ -66,11 +66,41 @@ int nipc__endpoint_open_dir(const char *run_dir)
 
 /* ---- the lock ------------------------------------------------------------------------------- */
 
-int nipc__endpoint_lock(int dir_fd, const char *service, int *ret_fd)
+static int64_t read_pid(int fd)
 {
-        char name[NIPC_ENDPOINT_PATH_MAX], pid[24];
+        char text[24] = "";
+        long pid;
+
+        if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+                return -1;
+        pid = strtol(text, NULL, 10);
+        return pid > 0 ? pid : -1;
+}
+
+/* A full file system is no reason to fail: others just take a little longer to give up. */
+static void write_pid(int fd, pid_t pid)
+{
+        char text[24];
+        int n = pid ? snprintf(text, sizeof(text), "%ld\n", (long)pid) : 0;
+
+        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0)
+                return;
+}
+
+/* Whether a lock file is still the one that its name leads to: its last owner may have removed it.
+ */
+static bool is_current(int fd, int dir_fd, const char *name)
+{
         struct stat held, named;
-        int fd, n, r;
+
+        return fstat(fd, &held) == 0 && fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+               held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
+{
+        char name[NIPC_ENDPOINT_PATH_MAX];
+        int fd, r;
 
         r = nipc__endpoint_file_name(service, NIPC__LOCK_SUFFIX, name, sizeof(name));
         if (r < 0)
@@ -80,16 +110,12 @@ int nipc__endpoint_lock(int dir_fd, const char *service, int *ret_fd)
                 if (fd < 0)
                         return -errno;
                 r = nipc__lock_take(fd);
+                if (r == -EADDRINUSE && read_pid(fd) < 0)
+                        r = -EBUSY;
                 if (r < 0)
                         break;
-                /* The last owner may have removed the file before we had the lock. */
-                if (fstat(fd, &held) == 0 &&
-                    fstatat(dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    held.st_dev == named.st_dev && held.st_ino == named.st_ino) {
-                        /* For people only; a full file system is no reason to fail. */
-                        n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-                        if (ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)n, 0) < 0)
-                                r = 0;
+                if (is_current(fd, dir_fd, name)) {
+                        write_pid(fd, pid);
                         *ret_fd = fd;
                         return 0;
                 }
@@ -187,17 +213,6 @@ int nipc__endpoint_remove_dead(const char *run_dir, int dir_fd, const char *serv
 }
 
 /* ---- public: look, list, clean -------------------------------------------------------------- */
-
-static int64_t read_pid(int fd)
-{
-        char text[24] = "";
-        long pid;
-
-        if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
-                return -1;
-        pid = strtol(text, NULL, 10);
-        return pid > 0 ? pid : -1;
-}
 
 static void probe_lock(int dir_fd, const char *service, struct nipc_endpoint_info *info)
 {
@@ -320,7 +335,7 @@ NIPC__EXPORT int nipc_endpoint_clean(const char *run_dir, const char *service)
         if (dir_fd < 0)
                 return dir_fd;
         had_lock = fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-        r = nipc__endpoint_lock(dir_fd, service, &lock_fd);
+        r = nipc__endpoint_lock(dir_fd, service, 0, &lock_fd);
         if (r == 0) {
                 nipc__endpoint_file_name(service, NIPC__SOCKET_SUFFIX, name, sizeof(name));
                 if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))

@@ -21,6 +21,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* Packets that are thrown away before a close; chosen, not tuned. */
+#define MAX_DISCARDED 256u
+
 #define PACKET_SIZE_MIN 4096u
 /*
  * Two packets of 96 KiB fit the default send buffer, so that sender and receiver of a large message
@@ -92,6 +95,15 @@ uint32_t nipc__link_packet_size(const struct nipc__link *link)
                 return PACKET_SIZE_MIN;
         /* A packet above SO_SNDBUF - 32 can never be sent (transport-posix §2). */
         return NIPC__MIN((uint32_t)size - 32, PACKET_SIZE_DEFAULT);
+}
+
+void nipc__link_discard(struct nipc__link *link)
+{
+        char byte;
+
+        for (unsigned i = 0; i < MAX_DISCARDED; i++)
+                if (recv(link->fd, &byte, sizeof(byte), MSG_DONTWAIT) <= 0)
+                        break;
 }
 
 /* What an errno of recv or send means; 0: try again. */

@@ -43,6 +43,9 @@ void nipc__link_close(struct nipc__link *link);
 /* Sets SO_SNDTIMEO for a connect that ends at deadline_ns, at most slice_ns from now. */
 int nipc__link_limit_connect(struct nipc__link *link, uint64_t deadline_ns, uint64_t slice_ns);
 
+/* Drops what has arrived, up to a limit. */
+void nipc__link_discard(struct nipc__link *link);
+
 /* The largest packet that default socket buffers carry, for our proposal. */
 uint32_t nipc__link_packet_size(const struct nipc__link *link);
 

@@ -12,6 +12,7 @@ struct nipc__listener_os {
         int lock_fd;
         dev_t dev; /* of the socket file we made, to remove that one and no other */
         ino_t ino;
+        pid_t owner_pid;
         char path[NIPC_ENDPOINT_PATH_MAX];
         char service[NIPC_ENDPOINT_PATH_MAX];
 };

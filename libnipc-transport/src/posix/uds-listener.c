@@ -15,29 +15,55 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+/*
+ * Through a descriptor of the very file, which must be a socket: whoever may write to the directory
+ * could put a link in its place meanwhile, and we may be root.
+ */
+static int set_file_ownership(int fd, const struct nipc_listener_config *config,
+                              struct stat *ret_st)
+{
+        char path[sizeof("/proc/self/fd/") + 3 * sizeof(fd)];
+
+        if (fstat(fd, ret_st) < 0)
+                return -errno;
+        if (!S_ISSOCK(ret_st->st_mode))
+                return -EADDRINUSE;
+        /* Owner first: changing it may clear permission bits. */
+        if (config->set_owner &&
+            fchownat(fd, "", (uid_t)config->uid, (gid_t)config->gid, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if ((ret_st->st_mode & 0777) == config->mode)
+                return 0;
+        /* fchmod() refuses such descriptors, their name in /proc leads to the same file. */
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        return chmod(path, (mode_t)config->mode) < 0 ? -errno : 0;
+}
+
 static int set_ownership(struct nipc__listener_os *os, const char *name,
                          const struct nipc_listener_config *config)
 {
+        int fd = openat(os->dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), r;
         struct stat st;
 
-        if (fstatat(os->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        if (fd < 0)
                 return -errno;
-        os->dev = st.st_dev;
-        os->ino = st.st_ino;
-        /* Owner first: changing it may clear permission bits. */
-        if (config->set_owner && fchownat(os->dir_fd, name, (uid_t)config->uid, (gid_t)config->gid,
-                                          AT_SYMLINK_NOFOLLOW) < 0)
-                return -errno;
-        if ((st.st_mode & 0777) != config->mode &&
-            fchmodat(os->dir_fd, name, (mode_t)config->mode, 0) < 0)
-                return -errno;
-        return 0;
+        r = set_file_ownership(fd, config, &st);
+        if (r == 0) {
+                os->dev = st.st_dev;
+                os->ino = st.st_ino;
+        }
+        close(fd);
+        return r;
 }
+
+#define LOCK_TRIES    10u
+#define LOCK_PAUSE_MS 5
 
 static bool is_still_ours(const struct nipc__listener_os *os, const char *name)
 {
@@ -72,13 +98,40 @@ static int bind_and_listen(struct nipc__listener_os *os, const struct nipc_liste
         return r;
 }
 
+/* A child that inherited the listener does not own the endpoint: it only lets go of its copies. */
+static bool is_owner(const struct nipc__listener_os *os)
+{
+        return os->owner_pid == getpid();
+}
+
 static void release(struct nipc__listener_os *os)
 {
         if (os->fd >= 0)
                 close(os->fd);
-        nipc__endpoint_unlock(os->dir_fd, os->service, os->lock_fd);
+        if (is_owner(os))
+                nipc__endpoint_unlock(os->dir_fd, os->service, os->lock_fd);
+        else if (os->lock_fd >= 0)
+                close(os->lock_fd);
         if (os->dir_fd >= 0)
                 close(os->dir_fd);
+}
+
+/*
+ * Somebody who removes what a dead owner left holds the lock for an instant, and is no owner: it is
+ * asked for again, for a little while.
+ */
+static int take_lock(struct nipc__listener_os *os)
+{
+        int r;
+
+        for (unsigned i = 0;; i++) {
+                r = nipc__endpoint_lock(os->dir_fd, os->service, os->owner_pid, &os->lock_fd);
+                if (r != -EBUSY)
+                        return r;
+                if (i == LOCK_TRIES)
+                        return -EADDRINUSE;
+                poll(NULL, 0, LOCK_PAUSE_MS);
+        }
 }
 
 int nipc__listener_os_open(struct nipc_listener *listener,
@@ -87,7 +140,8 @@ int nipc__listener_os_open(struct nipc_listener *listener,
         struct nipc__listener_os *os = &listener->os;
         int r;
 
-        *os = (struct nipc__listener_os){.fd = -1, .dir_fd = -1, .lock_fd = -1};
+        *os = (struct nipc__listener_os){
+                .fd = -1, .dir_fd = -1, .lock_fd = -1, .owner_pid = getpid()};
         r = nipc_endpoint_format_path(config->run_dir, config->service, os->path, sizeof(os->path));
         if (r < 0)
                 return r;
@@ -95,7 +149,7 @@ int nipc__listener_os_open(struct nipc_listener *listener,
         os->dir_fd = nipc__endpoint_open_dir(config->run_dir);
         if (os->dir_fd < 0)
                 return os->dir_fd;
-        r = nipc__endpoint_lock(os->dir_fd, os->service, &os->lock_fd);
+        r = take_lock(os);
         if (r == 0)
                 r = nipc__endpoint_remove_dead(config->run_dir, os->dir_fd, os->service);
         if (r >= 0)
@@ -110,7 +164,8 @@ void nipc__listener_os_close(struct nipc_listener *listener)
         struct nipc__listener_os *os = &listener->os;
         char name[NIPC_ENDPOINT_PATH_MAX];
 
-        if (nipc__endpoint_file_name(os->service, NIPC__SOCKET_SUFFIX, name, sizeof(name)) == 0 &&
+        if (is_owner(os) &&
+            nipc__endpoint_file_name(os->service, NIPC__SOCKET_SUFFIX, name, sizeof(name)) == 0 &&
             is_still_ours(os, name))
                 unlinkat(os->dir_fd, name, 0);
         release(os);
