@@ -118,7 +118,8 @@ static void test_byte_order(void)
 {
         g_autofree char *big = RUN(0, "{\"byte_order\": \"big\", \"kind\": 1, \"code\": 1}",
                                    "encode", "--type", "header", "-");
-        g_autofree char *json = RUN(0, big, "decode", "--type", "header", "-");
+        g_autofree char *json =
+                RUN(0, big, "decode", "--type", "header", "--byte-order", "auto", "-");
         g_autofree char *again = RUN(0, json, "encode", "--type", "header", "-");
         g_autofree char *err =
                 RUN(1, big, "decode", "--type", "header", "--byte-order", "little", "-");

@@ -11,6 +11,7 @@
 
 #include "command.h"
 #include "histogram.h"
+#include "interrupt.h"
 #include "number.h"
 #include "subject.h"
 
@@ -224,6 +225,8 @@ static int run_repetition(struct run *run, gint64 repeat)
                 reset_track(&run->tracks[i]);
         }
         for (done_ns = 0; done_ns < run->duration_ns; done_ns += SLICE_NS) {
+                if (interrupt_is_set())
+                        return command_fail(&command_bench, "interrupted; the rows are incomplete");
                 for (i = 0; i < run->n_tracks; i++) {
                         r = run_slice(run, &run->tracks[i],
                                       MIN(SLICE_NS, run->duration_ns - done_ns));
@@ -327,10 +330,12 @@ static int run_scenario(struct run *run)
         run->subject_options.run_dir = dir;
         run->subject_options.is_pipelined = run->scenario == SCENARIO_PIPELINE;
         run->ratios = g_array_new(FALSE, FALSE, sizeof(double));
+        interrupt_init(NULL, NULL); /* so that the directory is removed whatever happens */
         status = start_tracks(run);
         for (gint64 i = 1; status == COMMAND_SUCCESS && i <= run->options->repeat; i++)
                 status = run_repetition(run, i);
         stop_tracks(run);
+        interrupt_deinit();
         if (status == COMMAND_SUCCESS)
                 write_summary(run);
         g_array_unref(run->ratios);
@@ -368,6 +373,10 @@ static int choose_tracks(struct run *run)
                                              "no profile '%s' to measure; there "
                                              "are baseline and bare-seqpacket",
                                              names[i]);
+                for (guint k = 0; k < n; k++)
+                        if (run->tracks[k].subject == found)
+                                return command_usage(&command_bench, "--profile names %s twice",
+                                                     names[i]);
                 run->tracks[n++].subject = found;
         }
         run->n_tracks = n;
@@ -449,6 +458,8 @@ static int bench_with(struct options *options)
                 status = place(run);
         if (status == COMMAND_SUCCESS)
                 status = run_all(run);
+        if (run->csv && ferror(run->csv) && status == COMMAND_SUCCESS)
+                status = command_fail(&command_bench, "cannot write the CSV");
         if (run->csv && ((to_file ? fclose(run->csv) : fflush(run->csv)) != 0) &&
             status == COMMAND_SUCCESS)
                 status =

@@ -4,7 +4,7 @@
  * nipc decode: the bytes of a message to JSON, or the rule that they break.
  *
  * The file holds the bytes themselves or hex digits, with white space anywhere; what consists of
- * nothing else is taken for hex. A message never does: it has zero bytes.
+ * nothing else is taken for hex. A message hardly ever does: nearly all have zero bytes.
  */
 
 #include "codec/codec.h"
@@ -19,6 +19,15 @@ struct decode_options {
         char *byte_order;
         gint64 items;
 };
+
+/*
+ * Messages are in host order, and a message of this machine that is wrong must not be taken for one
+ * of another that is right. A big-endian machine also meets the vectors, which are little-endian.
+ */
+static enum codec_order default_order(void)
+{
+        return G_BYTE_ORDER == G_LITTLE_ENDIAN ? CODEC_ORDER_HOST : CODEC_ORDER_AUTO;
+}
 
 static bool order_parse(const char *text, enum codec_order *ret_order)
 {
@@ -113,7 +122,7 @@ static int decode(const struct command *command, const char *type, const char *p
 static int decode_with(const struct command *command, const struct decode_options *given,
                        const char *path)
 {
-        struct codec_options options = {0};
+        struct codec_options options = {.order = default_order()};
         g_autoptr(JsonNode) params = NULL;
         g_autoptr(GError) error = NULL;
 
@@ -152,7 +161,7 @@ static int run(const struct command_context *context, int argc, char **argv)
                 {"params", 'p', 0, G_OPTION_ARG_STRING, &options.params,
                  "What to judge packets by: a JSON object", "JSON|@FILE"},
                 {"byte-order", 0, 0, G_OPTION_ARG_STRING, &options.byte_order,
-                 "host, little, big or auto (the default)", "ORDER"},
+                 "host, little, big, or auto: by what the bytes look like", "ORDER"},
                 {0},
         };
         int status;

@@ -24,7 +24,17 @@ static char *format_hex(const GByteArray *bytes)
         return g_string_free(text, FALSE);
 }
 
-static int encode(const struct command *command, const char *type, const char *path)
+/* Whether JSON has as many items as was said; -1: nothing was said. */
+static bool items_match(JsonNode *json, gint64 n_items)
+{
+        JsonObject *object = JSON_NODE_HOLDS_OBJECT(json) ? json_node_get_object(json) : NULL;
+        JsonNode *items = object ? json_object_get_member(object, "items_hex") : NULL;
+
+        return n_items < 0 || !items || !JSON_NODE_HOLDS_ARRAY(items) ||
+               (gint64)json_array_get_length(json_node_get_array(items)) == n_items;
+}
+
+static int encode(const struct command *command, const char *type, gint64 n_items, const char *path)
 {
         g_autoptr(GByteArray) bytes = NULL;
         g_autoptr(GError) error = NULL;
@@ -40,6 +50,8 @@ static int encode(const struct command *command, const char *type, const char *p
         if (!command_file_read(path, &text, &size, &error))
                 return command_fail(command, "%s", error->message);
         json = codec_load(text, (gssize)size, &error);
+        if (json && !items_match(json, n_items))
+                return command_fail(command, "%s: items_hex has not --items items", path);
         if (json)
                 bytes = codec_encode(type, json, &error);
         if (!bytes)
@@ -51,9 +63,12 @@ static int encode(const struct command *command, const char *type, const char *p
 static int run(const struct command_context *context, int argc, char **argv)
 {
         g_autofree char *type = NULL;
+        gint64 n_items = -1;
         const GOptionEntry entries[] = {
                 {"type", 't', 0, G_OPTION_ARG_STRING, &type,
                  "What to encode: header, hello, batch_payload, ...", "TYPE"},
+                {"items", 'n', 0, G_OPTION_ARG_INT64, &n_items,
+                 "Number of items that a batch_payload must have", "N"},
                 {0},
         };
         int status;
@@ -62,12 +77,14 @@ static int run(const struct command_context *context, int argc, char **argv)
                 return status;
         if (argc != 2)
                 return command_usage(&command_encode, "expected one FILE, or -");
-        return encode(&command_encode, type, argv[1]);
+        if (n_items < -1 || n_items > UINT32_MAX)
+                return command_usage(&command_encode, "--items must be from 0 to 4294967295");
+        return encode(&command_encode, type, n_items, argv[1]);
 }
 
 const struct command command_encode = {
         .name = "encode",
-        .arguments = "--type TYPE FILE|-",
+        .arguments = "--type TYPE [--items N] FILE|-",
         .summary = "Print the bytes of a message, given as JSON, in hex",
         .run = run,
 };

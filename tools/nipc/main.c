@@ -6,9 +6,11 @@
 #include "command.h"
 #include "globals.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
         &command_serve, &command_call,  &command_watch,  &command_ping,   &command_ls,
@@ -75,14 +77,28 @@ static int run(int argc, char **argv)
         return command->run(globals_get_context(), argc - 1, argv + 1);
 }
 
+/* What is opened next must not become what is printed to. */
+static void fill_standard_descriptors(void)
+{
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd > STDERR_FILENO)
+                close(fd);
+}
+
 int main(int argc, char **argv)
 {
         int status;
 
+        fill_standard_descriptors();
+
         setlocale(LC_CTYPE, ""); /* names are shown as they are; numbers keep their dot */
         status = run(argc, argv);
         globals_deinit();
-        if (fflush(stdout) != 0 && status == COMMAND_SUCCESS) {
+        if ((ferror(stdout) || fflush(stdout) != 0) && status == COMMAND_SUCCESS) {
                 fputs("nipc: cannot write to standard output\n", stderr);
                 status = COMMAND_FAILURE;
         }

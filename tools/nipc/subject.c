@@ -51,6 +51,7 @@ pid_t subject_start(const struct subject *subject, const struct subject_options 
                 close(ready[0]);
                 prctl(PR_SET_PDEATHSIG, SIGKILL); /* never outlive the benchmark */
                 signal(SIGINT, SIG_IGN);          /* the parent ends us */
+                signal(SIGTERM, SIG_IGN);
                 if (subject_pin(options->server_cpu) < 0)
                         _exit(1);
                 _exit(subject->serve(options, ready[1]) < 0);
