@@ -47,10 +47,11 @@ static void on_alarm(int number)
 
 void util_arm_watchdog(void)
 {
-        const char *seconds = getenv("NIPC_TEST_WATCHDOG_S");
+        const char *seconds = getenv("NIPC_TEST_WATCHDOG_S"), *preload = getenv("LD_PRELOAD");
+        bool valgrind = preload && strstr(preload, "vgpreload");
 
         signal(SIGALRM, on_alarm);
-        alarm(seconds ? (unsigned)atoi(seconds) : WATCHDOG_S);
+        alarm(seconds ? (unsigned)atoi(seconds) : WATCHDOG_S * (valgrind ? 10 : 1));
 }
 
 void util_waiting_for(const char *what)

@@ -92,6 +92,69 @@ static void test_packets(void)
                 try_packet(&rows[i]);
 }
 
+/* A message in one packet that is far larger than agreed: the kernel cut it, so it is not whole. */
+static void test_oversized_packets(void)
+{
+        static uint8_t packet[150000];
+        struct nipc_message message;
+        struct pair_config config;
+        uint8_t hello[RAW_HELLO_SIZE];
+
+        if (!conformance_is_baseline())
+                tap_skip("packets of the baseline");
+        for (uint32_t payload_len = 60000; payload_len <= 140000; payload_len += 10000) {
+                struct nipc_session *session;
+                int fd, r;
+
+                pair_config_init_large(&config, 0);
+                raw_hello(hello);
+                raw_put32(hello, RAW_HELLO_MAX_REQUEST, 1024 * 1024);
+                raw_put32(hello, RAW_HELLO_PACKET_SIZE, 1024);
+                session = open_server(&config.listener, hello, &fd);
+                tap_require(session != NULL);
+                pattern_fill(packet + 32, sizeof(packet) - 32, 5);
+                raw_header(packet, 1, 7, payload_len, 1, 5);
+                tap_check(raw_send(fd, packet, 32 + payload_len));
+                r = nipc_session_receive(session, NIPC_DEADLINE_NOW, &message);
+                if (r == 0)
+                        pattern_check(message.payload, payload_len, 5); /* if so, all of it */
+                else
+                        util_eq_error(r, -EBADMSG);
+                nipc_session_close(session);
+                close(fd);
+        }
+}
+
+/* The same with a continuation: more than there is room for, less than the message lacks. */
+static void test_oversized_continuations(void)
+{
+        static uint8_t packet[150000];
+        struct nipc_message message;
+        struct pair_config config;
+        uint8_t hello[RAW_HELLO_SIZE];
+
+        if (!conformance_is_baseline())
+                tap_skip("packets of the baseline");
+        for (uint32_t part = 993; part <= 140000; part += 1 + part / 2) {
+                struct nipc_session *session;
+                int fd;
+
+                pair_config_init_large(&config, 0);
+                raw_hello(hello);
+                raw_put32(hello, RAW_HELLO_MAX_REQUEST, 1024 * 1024);
+                raw_put32(hello, RAW_HELLO_PACKET_SIZE, 1024);
+                session = open_server(&config.listener, hello, &fd);
+                tap_require(session != NULL);
+                raw_header(packet, 1, 7, 1024 * 1024, 1, 5);
+                tap_check(raw_send(fd, packet, 1024));
+                raw_chunk(packet, 5, 32 + 1024 * 1024, 1, 1058, part); /* 1 + ceil(1047584 / 992) */
+                tap_check(raw_send(fd, packet, 32 + part));
+                util_eq_error(nipc_session_receive(session, NIPC_DEADLINE_NOW, &message), -EBADMSG);
+                nipc_session_close(session);
+                close(fd);
+        }
+}
+
 /* ---- batches -------------------------------------------------------------------------------- */
 
 struct batch {
@@ -284,5 +347,6 @@ static void test_descriptors_in_handshake(void)
         nipc_listener_close(listener);
 }
 
-UTIL_MAIN(TAP_CASE(test_packets), TAP_CASE(test_batches), TAP_CASE(test_mutants),
+UTIL_MAIN(TAP_CASE(test_packets), TAP_CASE(test_oversized_packets),
+          TAP_CASE(test_oversized_continuations), TAP_CASE(test_batches), TAP_CASE(test_mutants),
           TAP_CASE(test_descriptors), TAP_CASE(test_descriptors_in_handshake))

@@ -122,6 +122,30 @@ static void test_outbound_envelope(void)
 #endif
 }
 
+/* Out it goes, whatever its size; in, the limit is for every kind (wire-v1 §6). */
+static void test_outbound_other_kinds(void)
+{
+        struct nipc_header header = {.kind = NIPC_KIND_CONTROL, .item_count = 1};
+        struct nipc_message message;
+        struct pair_config config;
+        struct pair pair;
+
+        limited_config(&config);
+        for (unsigned i = 0; i < 2; i++) {
+                tap_require(pair_open(&pair, &config));
+                tap_check(transfer(pair.client, pair.server, &header, 3000, SEND_COPY));
+                tap_check(transfer(pair.server, pair.client, &header, 2000, SEND_COPY));
+                util_eq_error(pattern_send(pair.client, &header, 3001, 1, SEND_COPY, util_soon()),
+                              0);
+                util_eq_error(nipc_session_receive(pair.server, util_soon(), &message), -EMSGSIZE);
+                header.item_count = 6;
+                util_eq_error(pattern_send(pair.server, &header, 10, 1, SEND_COPY, util_soon()), 0);
+                util_eq_error(nipc_session_receive(pair.client, util_soon(), &message), -EMSGSIZE);
+                pair_close(&pair);
+                header = (struct nipc_header){.kind = NIPC_KIND_CONTROL, .item_count = 5};
+        }
+}
+
 /* ---- inbound -------------------------------------------------------------------------------- */
 
 struct inbound {
@@ -291,6 +315,7 @@ static void test_max_receive(void)
 }
 
 UTIL_MAIN(TAP_CASE(test_outbound_bytes), TAP_CASE(test_outbound_items),
-          TAP_CASE(test_outbound_commit), TAP_CASE(test_outbound_envelope), TAP_CASE(test_inbound),
+          TAP_CASE(test_outbound_commit), TAP_CASE(test_outbound_envelope),
+          TAP_CASE(test_outbound_other_kinds), TAP_CASE(test_inbound),
           TAP_CASE(test_inbound_limit_before_id), TAP_CASE(test_announcements),
           TAP_CASE(test_max_receive))

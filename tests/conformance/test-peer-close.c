@@ -46,6 +46,28 @@ static void test_idle(void)
         pair_close(&pair);
 }
 
+/* Whoever speaks first into the void gets an error, and no signal. */
+static void test_send_first(void)
+{
+        struct nipc_header request = make_request(1);
+        struct pair_config config;
+        struct pair pair;
+
+        for (enum send_way way = 0; way < N_SEND_WAYS; way++)
+                for (size_t size = 0; size <= 100000; size += 50000) {
+                        pair_config_init_large(&config, 0);
+                        tap_require(pair_open(&pair, &config));
+                        pair.server = nipc_session_close(pair.server);
+                        util_eq_error(pattern_send(pair.client, &request, size, 1, way,
+                                                   NIPC_DEADLINE_NEVER),
+                                      -ECONNRESET);
+                        tap_check(!nipc_session_has_pending(pair.client));
+                        tap_eq_uint(nipc_session_get_in_flight(pair.client), 0);
+                        check_gone(pair.client);
+                        pair_close(&pair);
+                }
+}
+
 /* A client that asks and leaves at once was heard. */
 static void try_ask_and_leave(uint64_t n_requests, size_t size)
 {
@@ -239,6 +261,6 @@ static void test_blocked(void)
         }
 }
 
-UTIL_MAIN(TAP_CASE(test_idle), TAP_CASE(test_ask_and_leave),
+UTIL_MAIN(TAP_CASE(test_idle), TAP_CASE(test_send_first), TAP_CASE(test_ask_and_leave),
           TAP_CASE(test_leave_with_unread_answers), TAP_CASE(test_answers_before_the_end),
           TAP_CASE(test_half_received), TAP_CASE(test_half_sent), TAP_CASE(test_blocked))

@@ -3,7 +3,41 @@
 /* See util-conformance.h. */
 
 #include "util-conformance.h"
+#include <stdarg.h>
 #include <unistd.h>
+
+static char failure[256];
+
+/* Keeps the first failure until it is taken. Returns false. */
+static TAP__PRINTF(1, 2) bool fail(const char *format, ...)
+{
+        va_list args;
+
+        va_start(args, format);
+        if (!failure[0])
+                vsnprintf(failure, sizeof(failure), format, args);
+        va_end(args);
+        return false;
+}
+
+const char *conformance_take_failure(void)
+{
+        static char taken[sizeof(failure)];
+
+        memcpy(taken, failure, sizeof(taken));
+        failure[0] = 0;
+        return taken[0] ? taken : NULL;
+}
+
+static bool works(const char *what, int r)
+{
+        return r == 0 || fail("%s: %d (%s)", what, r, strerror(r < 0 ? -r : 0));
+}
+
+static bool equals(const char *what, uintmax_t a, uintmax_t b)
+{
+        return a == b || fail("%s: %" PRIuMAX " instead of %" PRIuMAX, what, a, b);
+}
 
 static const struct conformance_profile profiles[] = {
         {"baseline", NIPC_PROFILE_BASELINE},
@@ -70,8 +104,8 @@ static void *acceptor_main(void *userdata)
         return NULL;
 }
 
-bool pair_open_more(struct pair *pair, const struct pair_config *config,
-                    struct nipc_session **ret_client, struct nipc_session **ret_server)
+bool conformance_pair_open_more(struct pair *pair, const struct pair_config *config,
+                                struct nipc_session **ret_client, struct nipc_session **ret_server)
 {
         struct acceptor acceptor = {.listener = pair->listener};
         struct nipc_session *client = NULL;
@@ -80,10 +114,10 @@ bool pair_open_more(struct pair *pair, const struct pair_config *config,
 
         util_waiting_for("a handshake");
         if (pthread_create(&thread, NULL, acceptor_main, &acceptor) != 0)
-                return tap_fail("no thread");
+                return fail("no thread");
         r = nipc_session_open(&config->session, util_soon(), &client, NULL);
         pthread_join(thread, NULL);
-        if (util_eq_error(r, 0) && util_eq_error(acceptor.error, 0)) {
+        if (works("open", r) && works("accept and handshake", acceptor.error)) {
                 *ret_client = client;
                 *ret_server = acceptor.session;
                 return true;
@@ -93,12 +127,12 @@ bool pair_open_more(struct pair *pair, const struct pair_config *config,
         return false;
 }
 
-bool pair_open(struct pair *pair, const struct pair_config *config)
+bool conformance_pair_open(struct pair *pair, const struct pair_config *config)
 {
         *pair = (struct pair){NULL, NULL, NULL};
-        if (!util_eq_error(nipc_listener_open(&config->listener, &pair->listener), 0))
+        if (!works("listen", nipc_listener_open(&config->listener, &pair->listener)))
                 return false;
-        if (pair_open_more(pair, config, &pair->client, &pair->server))
+        if (conformance_pair_open_more(pair, config, &pair->client, &pair->server))
                 return true;
         pair_close(pair);
         return false;
@@ -113,37 +147,40 @@ void pair_close(struct pair *pair)
 
 /* ---- one end of ours, one that is raw ------------------------------------------------------- */
 
-struct nipc_session *open_server(const struct nipc_listener_config *config, const uint8_t *hello,
-                                 int *ret_fd)
+struct nipc_session *conformance_open_server(const struct nipc_listener_config *config,
+                                             const uint8_t *hello, int *ret_fd)
 {
         struct nipc_listener *listener = NULL;
         struct nipc_session *session = NULL;
         uint8_t packet[RAW_ACK_SIZE];
 
         raw_hello(packet);
-        if (!util_eq_error(nipc_listener_open(config, &listener), 0))
+        if (!works("listen", nipc_listener_open(config, &listener)))
                 return NULL;
         *ret_fd = raw_connect(config->service, SOCK_SEQPACKET);
-        tap_check(raw_send(*ret_fd, hello ? hello : packet, RAW_HELLO_SIZE));
-        if (util_eq_error(nipc_listener_accept(listener, util_soon(), &session), 0) &&
-            util_eq_error(nipc_session_handshake(session, util_soon()), 0))
-                tap_eq_int(raw_receive(*ret_fd, packet, sizeof(packet)), RAW_ACK_SIZE);
+        if (!raw_send(*ret_fd, hello ? hello : packet, RAW_HELLO_SIZE))
+                fail("HELLO was not sent");
+        if (works("accept", nipc_listener_accept(listener, util_soon(), &session)) &&
+            works("handshake", nipc_session_handshake(session, util_soon())))
+                equals("HELLO_ACK", (uintmax_t)raw_receive(*ret_fd, packet, sizeof(packet)),
+                       RAW_ACK_SIZE);
         nipc_listener_close(listener);
         return session;
 }
 
-struct nipc_session *open_client(const struct nipc_session_config *config, const uint8_t *ack,
-                                 int *ret_fd)
+struct nipc_session *conformance_open_client(const struct nipc_session_config *config,
+                                             const uint8_t *ack, int *ret_fd)
 {
         struct nipc_session *session = NULL;
         uint8_t packet[RAW_ACK_SIZE];
         struct raw_server server;
 
         raw_ack(packet);
-        if (!tap_check(
-                    raw_server_start(&server, config->service, ack ? ack : packet, sizeof(packet))))
+        if (!raw_server_start(&server, config->service, ack ? ack : packet, sizeof(packet))) {
+                fail("no raw server");
                 return NULL;
-        util_eq_error(nipc_session_open(config, util_soon(), &session, NULL), 0);
+        }
+        works("open", nipc_session_open(config, util_soon(), &session, NULL));
         *ret_fd = raw_server_join(&server);
         return session;
 }
@@ -166,17 +203,17 @@ void pattern_fill(void *buf, size_t size, uint64_t seed)
                 bytes[i] = (uint8_t)pattern_at(i, seed);
 }
 
-bool pattern_check(const void *buf, size_t size, uint64_t seed)
+bool conformance_pattern_check(const void *buf, size_t size, uint64_t seed)
 {
         const uint8_t *bytes = buf;
         size_t i;
 
         for (i = 0; i + 8 <= size; i += 8)
                 if (raw_get64(bytes, i) != pattern_at(i, seed))
-                        return tap_fail("payload differs within 8 bytes of %zu of %zu", i, size);
+                        return fail("payload differs within 8 bytes of %zu of %zu", i, size);
         for (; i < size; i++)
                 if (bytes[i] != (uint8_t)pattern_at(i, seed))
-                        return tap_fail("payload differs at %zu of %zu", i, size);
+                        return fail("payload differs at %zu of %zu", i, size);
         return true;
 }
 
@@ -204,8 +241,8 @@ int pattern_send(struct nipc_session *session, const struct nipc_header *header,
         return r;
 }
 
-bool transfer(struct nipc_session *from, struct nipc_session *to, const struct nipc_header *header,
-              size_t size, enum send_way way)
+bool conformance_transfer(struct nipc_session *from, struct nipc_session *to,
+                          const struct nipc_header *header, size_t size, enum send_way way)
 {
         struct nipc_message message = {.payload = NULL};
         int sent = pattern_send(from, header, size, header->message_id, way, NIPC_DEADLINE_NOW);
@@ -219,25 +256,27 @@ bool transfer(struct nipc_session *from, struct nipc_session *to, const struct n
                 if (sent == -EAGAIN)
                         sent = nipc_session_flush(from, NIPC_DEADLINE_NOW);
         }
-        if (!util_eq_error(sent, 0) || !util_eq_error(received, 0))
+        if (!works("send", sent) || !works("receive", received))
                 return false;
-        return tap_check(message.payload != NULL) && tap_eq_uint(message.payload_size, size) &&
-               tap_eq_uint(message.header.payload_len, size) &&
-               tap_eq_uint(message.header.kind, header->kind) &&
-               tap_eq_uint(message.header.flags, header->flags) &&
-               tap_eq_uint(message.header.code, header->code) &&
-               tap_eq_uint(message.header.transport_status, header->transport_status) &&
-               tap_eq_uint(message.header.item_count, header->item_count) &&
-               tap_eq_uint(message.header.message_id, header->message_id) &&
-               pattern_check(message.payload, size, header->message_id);
+        return (message.payload || fail("no payload")) &&
+               equals("payload_size", message.payload_size, size) &&
+               equals("payload_len", message.header.payload_len, size) &&
+               equals("kind", message.header.kind, header->kind) &&
+               equals("flags", message.header.flags, header->flags) &&
+               equals("code", message.header.code, header->code) &&
+               equals("transport_status", message.header.transport_status,
+                      header->transport_status) &&
+               equals("item_count", message.header.item_count, header->item_count) &&
+               equals("message_id", message.header.message_id, header->message_id) &&
+               conformance_pattern_check(message.payload, size, header->message_id);
 }
 
 struct nipc_failure session_failure(const struct nipc_session *session)
 {
-        struct nipc_failure failure = NIPC_FAILURE_INIT;
+        struct nipc_failure first = NIPC_FAILURE_INIT;
 
-        util_eq_error(nipc_session_get_failure(session, &failure), 0);
-        return failure;
+        nipc_session_get_failure(session, &first);
+        return first;
 }
 
 struct nipc_fault session_fault(const struct nipc_session *session)

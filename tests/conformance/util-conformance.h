@@ -28,6 +28,29 @@ const struct conformance_profile *conformance_profile(void);
 /* Whether messages are packets on the socket: what raw peers speak after the handshake. */
 bool conformance_is_baseline(void);
 
+/*
+ * What went wrong in a function of util-conformance.c is counted where the test is: the state of
+ * tap.h is that of one source file. NULL if nothing did; says it once.
+ */
+const char *conformance_take_failure(void);
+
+static TAP__UNUSED bool conformance_checked(const char *file, int line, bool good)
+{
+        const char *failure = conformance_take_failure();
+
+        return failure ? tap__fail(file, line, "%s", failure) : good;
+}
+
+static TAP__UNUSED struct nipc_session *conformance_checked_session(const char *file, int line,
+                                                                    struct nipc_session *session)
+{
+        conformance_checked(file, line, session != NULL);
+        return session;
+}
+
+#define CHECKED(call)         conformance_checked(__FILE__, __LINE__, (call))
+#define CHECKED_SESSION(call) conformance_checked_session(__FILE__, __LINE__, (call))
+
 /* ---- two ends ------------------------------------------------------------------------------- */
 
 struct pair {
@@ -47,23 +70,27 @@ void pair_config_init(struct pair_config *config);
 /* The same with limits that are out of the way, and this packet size (0: default). */
 void pair_config_init_large(struct pair_config *config, uint32_t packet_size);
 
-/* Opens all three. Notes the failure and returns false if something did not work. */
-bool pair_open(struct pair *pair, const struct pair_config *config);
+/* Opens all three. Returns whether that worked. */
+#define pair_open(...) CHECKED(conformance_pair_open(__VA_ARGS__))
+bool conformance_pair_open(struct pair *pair, const struct pair_config *config);
 
 /* One more client of the same listener. */
-bool pair_open_more(struct pair *pair, const struct pair_config *config,
-                    struct nipc_session **ret_client, struct nipc_session **ret_server);
+#define pair_open_more(...) CHECKED(conformance_pair_open_more(__VA_ARGS__))
+bool conformance_pair_open_more(struct pair *pair, const struct pair_config *config,
+                                struct nipc_session **ret_client, struct nipc_session **ret_server);
 void pair_close(struct pair *pair);
 
 /* ---- one end of ours, one that is raw (baseline) -------------------------------------------- */
 
 /* Our server; *ret_fd: its client, which said hello (76 bytes; NULL: the good one). */
-struct nipc_session *open_server(const struct nipc_listener_config *config, const uint8_t *hello,
-                                 int *ret_fd);
+#define open_server(...) CHECKED_SESSION(conformance_open_server(__VA_ARGS__))
+struct nipc_session *conformance_open_server(const struct nipc_listener_config *config,
+                                             const uint8_t *hello, int *ret_fd);
 
 /* Our client; *ret_fd: its server, which answered ack (80 bytes; NULL: the good one). */
-struct nipc_session *open_client(const struct nipc_session_config *config, const uint8_t *ack,
-                                 int *ret_fd);
+#define open_client(...) CHECKED_SESSION(conformance_open_client(__VA_ARGS__))
+struct nipc_session *conformance_open_client(const struct nipc_session_config *config,
+                                             const uint8_t *ack, int *ret_fd);
 
 /* ---- messages ------------------------------------------------------------------------------- */
 
@@ -81,7 +108,8 @@ static inline struct nipc_header make_response(uint64_t id)
 
 /* Bytes in which no two places look alike; seed: makes them differ from message to message. */
 void pattern_fill(void *buf, size_t size, uint64_t seed);
-bool pattern_check(const void *buf, size_t size, uint64_t seed);
+#define pattern_check(...) CHECKED(conformance_pattern_check(__VA_ARGS__))
+bool conformance_pattern_check(const void *buf, size_t size, uint64_t seed);
 
 enum send_way {
         SEND_COPY,     /* nipc_session_send */
@@ -97,8 +125,9 @@ int pattern_send(struct nipc_session *session, const struct nipc_header *header,
  * Moves one pattern from one end to the other in one thread, going on at every -EAGAIN of either.
  * Checks every byte. Returns whether it arrived.
  */
-bool transfer(struct nipc_session *from, struct nipc_session *to, const struct nipc_header *header,
-              size_t size, enum send_way way);
+#define transfer(...) CHECKED(conformance_transfer(__VA_ARGS__))
+bool conformance_transfer(struct nipc_session *from, struct nipc_session *to,
+                          const struct nipc_header *header, size_t size, enum send_way way);
 
 /* The fault of a session's first failure. */
 struct nipc_fault session_fault(const struct nipc_session *session);

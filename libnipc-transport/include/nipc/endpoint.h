@@ -55,7 +55,7 @@ struct nipc_endpoint_info {
  * Looks at one endpoint. With connect_probe, an endpoint without our lock is asked by a connection
  * that is closed at once (a NetIPC v1 server sees a client that says nothing); without it such an
  * endpoint is FOREIGN. May block for as long as the file system does.
- * Returns 0 (also when ABSENT), -EINVAL, -ENAMETOOLONG, -E2BIG (size), or what the file system
+ * Returns 0 (also when ABSENT), -EINVAL, -ENAMETOOLONG, or what the file system
  * said. Since: 0.1
  */
 int nipc_endpoint_probe(const char *run_dir, const char *service, bool connect_probe,

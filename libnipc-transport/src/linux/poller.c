@@ -186,8 +186,10 @@ NIPC__EXPORT void nipc_poller_remove_listener(struct nipc_poller *poller,
 
 NIPC__EXPORT int nipc_poller_set_timer(struct nipc_poller *poller, uint64_t deadline_ns)
 {
+        /* Where time_t has 32 bits, 68 years after boot is as good as never. */
+        uint64_t seconds = NIPC__MIN(deadline_ns / 1000000000, (uint64_t)INT32_MAX);
         struct itimerspec spec = {
-                .it_value.tv_sec = (time_t)(deadline_ns / 1000000000),
+                .it_value.tv_sec = (time_t)seconds,
                 .it_value.tv_nsec = (long)(deadline_ns % 1000000000),
         };
 

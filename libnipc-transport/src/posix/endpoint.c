@@ -115,6 +115,10 @@ int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
                 if (r < 0)
                         break;
                 if (is_current(fd, dir_fd, name)) {
+                        /* Whatever the umask: our own successor must be able to open it. */
+                        r = fchmod(fd, 0600) < 0 ? -errno : 0;
+                        if (r < 0)
+                                break;
                         write_pid(fd, pid);
                         *ret_fd = fd;
                         return 0;

@@ -240,6 +240,8 @@ int nipc__server_handshake(struct nipc_session *session, uint64_t deadline_ns)
         ssize_t n;
         int r;
 
+        if (deadline_ns == NIPC_DEADLINE_LINGER)
+                deadline_ns = NIPC_DEADLINE_NOW; /* only a receive of messages lingers */
         n = nipc__link_receive(session, &iov, 1, deadline_ns);
         if (n < 0)
                 return (int)n;

@@ -62,8 +62,8 @@ static int set_ownership(struct nipc__listener_os *os, const char *name,
         return r;
 }
 
-#define LOCK_TRIES    10u
-#define LOCK_PAUSE_MS 5
+#define LOCK_TRIES    50u
+#define LOCK_PAUSE_MS 1
 
 static bool is_still_ours(const struct nipc__listener_os *os, const char *name)
 {

@@ -329,6 +329,31 @@ static void test_peer_sees_the_end(void)
         nipc_cancel_free(cancel);
 }
 
+/* Closing ends the connection although the object lives on; so does an open that failed. */
+static void test_close_lets_go(void)
+{
+        struct nipc_cancel *cancel = new_cancel();
+        struct nipc_session *session = NULL;
+        int fd, listen_fd;
+
+        session = open_pair(cancel, &fd);
+        tap_require(session != NULL);
+        nipc_session_close(session);
+        tap_check(raw_is_closed(fd));
+        close(fd);
+        session = NULL;
+        listen_fd = raw_listen("silent", SOCK_SEQPACKET, 16);
+        util_eq_error(open_session("silent", cancel, nipc_deadline_after_ms(1), &session),
+                      -ETIMEDOUT);
+        fd = raw_accept(listen_fd);
+        tap_check(raw_receive(fd, &(uint8_t[128]){0}, 128) == RAW_HELLO_SIZE);
+        tap_check(raw_is_closed(fd));
+        close(fd);
+        close(listen_fd);
+        util_remove(util_path("silent.sock"));
+        nipc_cancel_free(cancel);
+}
+
 /* ---- nobody else is hurt -------------------------------------------------------------------- */
 
 /* Whether two ends still talk. */
@@ -409,5 +434,5 @@ static void test_others_under_fire(void)
 
 UTIL_MAIN(TAP_CASE(test_flag), TAP_CASE(test_before_open), TAP_CASE(test_connect),
           TAP_CASE(test_handshake), TAP_CASE(test_receive), TAP_CASE(test_send),
-          TAP_CASE(test_reuse), TAP_CASE(test_peer_sees_the_end),
+          TAP_CASE(test_reuse), TAP_CASE(test_peer_sees_the_end), TAP_CASE(test_close_lets_go),
           TAP_CASE(test_number_is_used_again), TAP_CASE(test_others_under_fire))

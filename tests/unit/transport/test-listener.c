@@ -10,6 +10,7 @@
 #include <nipc/listener.h>
 #include <nipc/poller.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -81,11 +82,13 @@ static void *watch_mode(void *userdata)
         struct watcher *watcher = userdata;
         struct stat st;
 
-        while (!atomic_load(&watcher->stop))
+        while (!atomic_load(&watcher->stop)) {
                 if (lstat(watcher->path, &st) == 0) {
                         watcher->seen |= st.st_mode & 07777;
                         watcher->n_looks++;
                 }
+                sched_yield();
+        }
         return NULL;
 }
 

@@ -109,20 +109,16 @@ static void test_arguments(void)
         tap_eq_ptr(nipc_poller_free(NULL), NULL);
 }
 
-/* From the first connection to the last byte, through readiness alone. */
-static void test_session_life(void)
+/* A client, from its connection to the end of its handshake, through readiness alone. */
+static struct nipc_session *accept_by_events(struct nipc_poller *poller,
+                                             struct nipc_listener *listener, int *ret_fd)
 {
-        struct nipc_poller *poller = new_poller();
-        struct nipc_listener *listener = open_listener("svc");
         struct nipc_session *session = NULL;
         struct nipc_poller_event event;
-        struct nipc_message message;
-        uint8_t packet[RAW_ACK_SIZE];
-        int fd;
+        uint8_t hello[RAW_HELLO_SIZE];
 
-        util_eq_error(nipc_poller_add_listener(poller, listener, listener), 0);
         tap_check(is_idle(poller));
-        fd = raw_connect("svc", SOCK_SEQPACKET);
+        *ret_fd = raw_connect("svc", SOCK_SEQPACKET);
         tap_check(is_readable(poller));
         tap_eq_int(poll_once(poller, &event), 1);
         tap_eq_ptr(event.userdata, listener);
@@ -131,14 +127,30 @@ static void test_session_life(void)
         util_eq_error(nipc_poller_add_session(poller, session, session), 0);
         util_eq_error(nipc_session_handshake(session, NIPC_DEADLINE_NOW), -EAGAIN);
         tap_check(is_idle(poller));
-        raw_hello(packet);
-        raw_send(fd, packet, RAW_HELLO_SIZE);
+        raw_hello(hello);
+        raw_send(*ret_fd, hello, sizeof(hello));
         tap_eq_int(poll_once(poller, &event), 1);
         tap_eq_ptr(event.userdata, session);
         util_eq_error(nipc_session_handshake(session, NIPC_DEADLINE_NOW), 0);
         tap_check(is_idle(poller));
+        return session;
+}
+
+/* And from there to its last byte. */
+static void test_session_life(void)
+{
+        struct nipc_poller *poller = new_poller();
+        struct nipc_listener *listener = open_listener("svc");
+        struct nipc_session *session;
+        struct nipc_poller_event event;
+        struct nipc_message message;
+        uint8_t packet[RAW_HEADER_SIZE];
+        int fd;
+
+        util_eq_error(nipc_poller_add_listener(poller, listener, listener), 0);
+        session = accept_by_events(poller, listener, &fd);
         raw_header(packet, 1, 1, 0, 1, 7);
-        raw_send(fd, packet, RAW_HEADER_SIZE);
+        raw_send(fd, packet, sizeof(packet));
         for (unsigned i = 0; i < 3; i++) { /* until it is drained */
                 tap_check(is_readable(poller));
                 tap_eq_int(poll_once(poller, &event), 1);
