@@ -6,11 +6,10 @@
 #include <nipc/cgroups-snapshot.h>
 #include <nipc/client.h>
 #include <nipc/server.h>
-#include <stdlib.h>
 
-#include "abi.h"
 #include "client-private.h"
 #include "stdaux.h"
+#include "typed.h"
 
 static void encode(const void *arg, void *buf, size_t size)
 {
@@ -66,24 +65,10 @@ NIPC__EXPORT int nipc_server_new_cgroups_snapshot(
         const struct nipc_server_config *config,
         const struct nipc_cgroups_snapshot_handler *handler, struct nipc_server **ret_server)
 {
-        struct nipc_handler generic = {
-                .size = sizeof(generic),
-                .code = NIPC_METHOD_CGROUPS_SNAPSHOT,
-                .handle = handle,
-                .release = free,
-        };
-        struct nipc_cgroups_snapshot_handler copy, *kept;
-        int r;
+        _Static_assert(offsetof(struct nipc_cgroups_snapshot_handler, snapshot) ==
+                               NIPC__TYPED_CALLBACK,
+                       "see typed.h");
 
-        r = nipc__abi_load(&copy, sizeof(copy), handler);
-        if (r < 0)
-                return r;
-        if (!copy.snapshot)
-                return -EINVAL;
-        kept = malloc(sizeof(*kept));
-        if (!kept)
-                return -ENOMEM;
-        *kept = copy;
-        generic.userdata = kept;
-        return nipc_server_new(config, &generic, ret_server);
+        return nipc__server_new_typed(config, NIPC_METHOD_CGROUPS_SNAPSHOT, handle, handler,
+                                      sizeof(*handler), ret_server);
 }

@@ -7,11 +7,10 @@
 #include <nipc/client.h>
 #include <nipc/increment.h>
 #include <nipc/server.h>
-#include <stdlib.h>
 
-#include "abi.h"
 #include "client-private.h"
 #include "stdaux.h"
+#include "typed.h"
 
 struct batch {
         const uint64_t *values;
@@ -140,24 +139,9 @@ NIPC__EXPORT int nipc_server_new_increment(const struct nipc_server_config *conf
                                            const struct nipc_increment_handler *handler,
                                            struct nipc_server **ret_server)
 {
-        struct nipc_handler generic = {
-                .size = sizeof(generic),
-                .code = NIPC_METHOD_INCREMENT,
-                .handle = handle,
-                .release = free,
-        };
-        struct nipc_increment_handler copy, *kept;
-        int r;
+        _Static_assert(offsetof(struct nipc_increment_handler, increment) == NIPC__TYPED_CALLBACK,
+                       "see typed.h");
 
-        r = nipc__abi_load(&copy, sizeof(copy), handler);
-        if (r < 0)
-                return r;
-        if (!copy.increment)
-                return -EINVAL;
-        kept = malloc(sizeof(*kept));
-        if (!kept)
-                return -ENOMEM;
-        *kept = copy;
-        generic.userdata = kept;
-        return nipc_server_new(config, &generic, ret_server);
+        return nipc__server_new_typed(config, NIPC_METHOD_INCREMENT, handle, handler,
+                                      sizeof(*handler), ret_server);
 }

@@ -6,11 +6,10 @@
 #include <nipc/client.h>
 #include <nipc/server.h>
 #include <nipc/string-reverse.h>
-#include <stdlib.h>
 
-#include "abi.h"
 #include "client-private.h"
 #include "stdaux.h"
+#include "typed.h"
 
 struct string {
         const char *str;
@@ -84,24 +83,10 @@ NIPC__EXPORT int nipc_server_new_string_reverse(const struct nipc_server_config 
                                                 const struct nipc_string_reverse_handler *handler,
                                                 struct nipc_server **ret_server)
 {
-        struct nipc_handler generic = {
-                .size = sizeof(generic),
-                .code = NIPC_METHOD_STRING_REVERSE,
-                .handle = handle,
-                .release = free,
-        };
-        struct nipc_string_reverse_handler copy, *kept;
-        int r;
+        _Static_assert(offsetof(struct nipc_string_reverse_handler, reverse) ==
+                               NIPC__TYPED_CALLBACK,
+                       "see typed.h");
 
-        r = nipc__abi_load(&copy, sizeof(copy), handler);
-        if (r < 0)
-                return r;
-        if (!copy.reverse)
-                return -EINVAL;
-        kept = malloc(sizeof(*kept));
-        if (!kept)
-                return -ENOMEM;
-        *kept = copy;
-        generic.userdata = kept;
-        return nipc_server_new(config, &generic, ret_server);
+        return nipc__server_new_typed(config, NIPC_METHOD_STRING_REVERSE, handle, handler,
+                                      sizeof(*handler), ret_server);
 }
