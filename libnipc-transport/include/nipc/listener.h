@@ -56,8 +56,8 @@ struct nipc_listener_config {
 
 /*
  * Takes the endpoint and listens. What a dead owner left there is replaced. Does not block beyond
- * the file system, but for about 50 ms when it finds a dead endpoint, to be sure that it is, or
- * somebody who is just removing one.
+ * the file system, but for 20 ms when it finds a dead endpoint, to be sure that it is, and for a
+ * fifth of a second at most while somebody else is removing one.
  * ret_listener: owned, release with nipc_listener_close().
  * Returns 0, -EADDRINUSE (a live owner, of ours or any other; or something there that is not proven
  * dead), -ENOENT (no run directory), -EACCES, -EINVAL, -ENAMETOOLONG, -E2BIG, -ENOMEM, -EMFILE, or

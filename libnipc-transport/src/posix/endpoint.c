@@ -323,31 +323,53 @@ NIPC__EXPORT int nipc_endpoint_list(const char *run_dir,
         return r;
 }
 
+/* Whether a file of the endpoint is there. */
+static bool has_file(int dir_fd, const char *service, const char *suffix, struct stat *ret_st)
+{
+        char name[NIPC_ENDPOINT_PATH_MAX];
+
+        return nipc__endpoint_file_name(service, suffix, name, sizeof(name)) == 0 &&
+               fstatat(dir_fd, name, ret_st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Under the lock, which is taken only when there is something that nobody holds. */
+static int clean_locked(const char *run_dir, int dir_fd, const char *service)
+{
+        struct stat st;
+        int lock_fd, r;
+
+        r = nipc__endpoint_lock(dir_fd, service, 0, &lock_fd);
+        if (r < 0)
+                return r;
+        if (has_file(dir_fd, service, NIPC__SOCKET_SUFFIX, &st) && !S_ISSOCK(st.st_mode))
+                r = -EEXIST;
+        else
+                r = nipc__endpoint_remove_dead(run_dir, dir_fd, service);
+        nipc__endpoint_unlock(dir_fd, service, lock_fd);
+        return r;
+}
+
 NIPC__EXPORT int nipc_endpoint_clean(const char *run_dir, const char *service)
 {
-        char path[NIPC_ENDPOINT_PATH_MAX], name[NIPC_ENDPOINT_PATH_MAX];
+        char path[NIPC_ENDPOINT_PATH_MAX];
+        struct nipc_endpoint_info info = {.pid = -1};
+        bool had_lock, had_socket;
         struct stat st;
-        int dir_fd, lock_fd = -1, r;
-        bool had_lock;
+        int dir_fd, r;
 
         r = nipc_endpoint_format_path(run_dir, service, path, sizeof(path));
-        if (r == 0)
-                r = nipc__endpoint_file_name(service, NIPC__LOCK_SUFFIX, name, sizeof(name));
         if (r < 0)
                 return r;
         dir_fd = nipc__endpoint_open_dir(run_dir);
         if (dir_fd < 0)
                 return dir_fd;
-        had_lock = fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-        r = nipc__endpoint_lock(dir_fd, service, 0, &lock_fd);
-        if (r == 0) {
-                nipc__endpoint_file_name(service, NIPC__SOCKET_SUFFIX, name, sizeof(name));
-                if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))
-                        r = -EEXIST;
-                else
-                        r = nipc__endpoint_remove_dead(run_dir, dir_fd, service);
-                nipc__endpoint_unlock(dir_fd, service, lock_fd);
-        }
+        had_lock = has_file(dir_fd, service, NIPC__LOCK_SUFFIX, &st);
+        had_socket = has_file(dir_fd, service, NIPC__SOCKET_SUFFIX, &st);
+        probe_lock(dir_fd, service, &info);
+        if (info.locked)
+                r = -EBUSY;
+        else if (had_lock || had_socket)
+                r = clean_locked(run_dir, dir_fd, service);
         close(dir_fd);
         if (r == -EADDRINUSE)
                 return -EBUSY;

@@ -62,7 +62,7 @@ static int set_ownership(struct nipc__listener_os *os, const char *name,
         return r;
 }
 
-#define LOCK_TRIES    50u
+#define LOCK_TRIES    200u
 #define LOCK_PAUSE_MS 1
 
 static bool is_still_ours(const struct nipc__listener_os *os, const char *name)
