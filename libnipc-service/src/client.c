@@ -309,6 +309,8 @@ NIPC__EXPORT bool nipc_client_is_ready(const struct nipc_client *client)
 
 NIPC__EXPORT enum nipc_client_state nipc_client_get_state(const struct nipc_client *client)
 {
+        if (!client)
+                return NIPC_CLIENT_STATE_DISCONNECTED;
         /* Pairs with the release in nipc__client_set_state(). */
         return (enum nipc_client_state)atomic_load_explicit(&client->state, memory_order_acquire);
 }
@@ -379,7 +381,8 @@ NIPC__EXPORT int nipc_client_get_failure(const struct nipc_client *client,
 
 NIPC__EXPORT void nipc_client_cancel(struct nipc_client *client)
 {
-        nipc_cancel_trigger(client->cancel);
+        if (client)
+                nipc_cancel_trigger(client->cancel);
 }
 
 NIPC__EXPORT void nipc_client_reset_cancel(struct nipc_client *client)

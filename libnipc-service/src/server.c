@@ -370,7 +370,7 @@ NIPC__EXPORT int nipc_server_get_fd(const struct nipc_server *server)
 
 NIPC__EXPORT const char *nipc_server_get_path(const struct nipc_server *server)
 {
-        return server->path;
+        return server ? server->path : NULL;
 }
 
 NIPC__EXPORT void nipc_server_stop(struct nipc_server *server)

@@ -61,6 +61,8 @@ NIPC__EXPORT void nipc_cancel_trigger(struct nipc_cancel *cancel)
 {
         int saved = errno;
 
+        if (!cancel)
+                return;
         atomic_store(&cancel->triggered, true); /* pairs with the load in nipc__cancel_bind */
         shutdown(cancel->slot, SHUT_RDWR);
         errno = saved;
@@ -68,7 +70,7 @@ NIPC__EXPORT void nipc_cancel_trigger(struct nipc_cancel *cancel)
 
 NIPC__EXPORT bool nipc_cancel_is_triggered(const struct nipc_cancel *cancel)
 {
-        return atomic_load(&cancel->triggered); /* pairs with the store in nipc_cancel_trigger */
+        return cancel && atomic_load(&cancel->triggered); /* pairs with the store in nipc_cancel_trigger */
 }
 
 NIPC__EXPORT void nipc_cancel_reset(struct nipc_cancel *cancel)
