@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The call of cgroups-snapshot, all groups or those of some names. */
 #include "call.h"
+#include "cgroup-name.h"
 #include "output.h"
 
 #include <nipc/cgroups-snapshot.h>
@@ -83,8 +84,10 @@ static void add_row(struct output_table *table, const struct nipc_cgroups_snapsh
         g_autofree char *hash = g_strdup_printf("0x%08x", item->hash);
         g_autofree char *options = g_strdup_printf("0x%x", item->options);
         g_autofree char *enabled = g_strdup_printf("%u", item->enabled);
+        g_autofree char *name = cgroup_name_show(item->name, item->name_len);
+        g_autofree char *path = cgroup_name_show(item->path, item->path_len);
 
-        output_table_add(table, hash, options, enabled, item->name, item->path, NULL);
+        output_table_add(table, hash, options, enabled, name, path, NULL);
 }
 
 static bool has_name(const struct nipc_cgroups_snapshot_view *view, const char *name)
@@ -93,7 +96,7 @@ static bool has_name(const struct nipc_cgroups_snapshot_view *view, const char *
                 struct nipc_cgroups_snapshot_item item;
 
                 if (nipc_cgroups_snapshot_view_get(view, i, &item, NULL) == 0 &&
-                    strcmp(item.name, name) == 0)
+                    strlen(name) == item.name_len && memcmp(item.name, name, item.name_len) == 0)
                         return true;
         }
         return false;

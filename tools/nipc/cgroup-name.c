@@ -251,7 +251,44 @@ char *cgroup_name_from_path(const char *path)
 
 char *cgroup_name_distinguish(const char *name, const char *path)
 {
-        return g_strdup_printf("%s~%08x", name, cgroup_name_hash(path));
+        g_autofree char *suffix = g_strdup_printf("~%08x", cgroup_name_hash(path));
+        g_autofree char *digest = NULL;
+
+        if (!g_str_has_suffix(name, suffix))
+                return g_strconcat(name, suffix, NULL);
+        digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, path, -1);
+        return g_strdup_printf("%s~%.16s", name, digest);
+}
+
+/* Would a reader of a table see where it begins and ends, and nothing that it is not? */
+static bool is_plain(const char *bytes, size_t len)
+{
+        if (!g_utf8_validate_len(bytes, len, NULL) || g_str_has_prefix(bytes, "{\"hex\""))
+                return false;
+        if (len && (bytes[0] == ' ' || bytes[len - 1] == ' '))
+                return false;
+        while (*bytes) {
+                gunichar c = g_utf8_get_char(bytes);
+
+                if (!g_unichar_isprint(c) || (bytes[0] == ' ' && bytes[1] == ' '))
+                        return false;
+                bytes += g_unichar_to_utf8(c, NULL);
+        }
+        return true;
+}
+
+char *cgroup_name_show(const char *bytes, size_t len)
+{
+        g_autofree char *text = g_strndup(bytes, len); /* up to a NUL, which is not plain */
+        GString *hex;
+
+        if (strlen(text) == len && is_plain(text, len))
+                return g_steal_pointer(&text);
+        hex = g_string_new("{\"hex\": \"");
+        for (size_t i = 0; i < len; i++)
+                g_string_append_printf(hex, "%02x", (unsigned char)bytes[i]);
+        g_string_append(hex, "\"}");
+        return g_string_free(hex, FALSE);
 }
 
 uint32_t cgroup_name_hash(const char *name)

@@ -20,7 +20,7 @@
  *   anything else                                      the path without its first slash
  *
  * ID is 64 hexadecimal digits, ID12 the first twelve of them. A name depends on its own path only,
- * so that it does not change when other cgroups come and go.
+ * so that it does not change when other cgroups come and go, unless one comes that shares it.
  */
 
 #include <glib.h>
@@ -30,10 +30,19 @@
 char *cgroup_name_from_path(const char *path);
 
 /*
- * The name again, told apart from another cgroup of the same name: NAME~XXXXXXXX, the hash of the
- * path. Owned by the caller.
+ * The name again, told apart from others of the same name: NAME~XXXXXXXX, the hash of the path; and
+ * should that not do, once more, NAME~XXXXXXXX~ and 16 digits of the path's SHA-256. All who share
+ * a name are told apart, so that it never means one of them today and another tomorrow. Owned by
+ * the caller.
  */
 char *cgroup_name_distinguish(const char *name, const char *path);
+
+/*
+ * A name or a path for people, of `len` bytes that came from another process: text as it is, and
+ * {"hex": "..."}, which is what JSON output has, for bytes that are no text, or text that a reader
+ * could take for other output. Owned by the caller.
+ */
+char *cgroup_name_show(const char *bytes, size_t len);
 
 /*
  * The hash of a cgroup's item: djb2 of the name's bytes, start 5381, h = h * 33 + byte modulo 2^32.

@@ -20,17 +20,33 @@ static DIR *open_directory(int parent, const char *name)
         if (fd < 0)
                 return NULL;
         dir = fdopendir(fd);
-        if (!dir)
+        if (!dir) {
+                int error = errno;
+
                 close(fd);
+                errno = error;
+        }
         return dir;
 }
 
-/* The next group in a directory; NULL at its end, or when it vanished. */
+/* Was there nothing to look into, because it vanished or is something else by now? */
+static bool is_vanished(int error)
+{
+        return error == ENOENT || error == ENODEV || error == ENOTDIR || error == ELOOP;
+}
+
+/* Is it there, but not for us to look into? */
+static bool is_forbidden(int error)
+{
+        return error == EACCES || error == EPERM;
+}
+
+/* The next group in a directory; NULL with errno 0 at its end, or why there is none. */
 static const char *next_group(DIR *dir)
 {
         const struct dirent *entry;
 
-        while ((entry = readdir(dir))) {
+        while (errno = 0, (entry = readdir(dir))) {
                 struct stat st;
 
                 if (entry->d_name[0] == '.' &&
@@ -38,10 +54,14 @@ static const char *next_group(DIR *dir)
                         continue;
                 if (entry->d_type == DT_DIR)
                         return entry->d_name;
-                if (entry->d_type == DT_UNKNOWN &&
-                    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    S_ISDIR(st.st_mode))
+                if (entry->d_type != DT_UNKNOWN)
+                        continue;
+                if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+                        if (!is_vanished(errno) && !is_forbidden(errno))
+                                return NULL;
+                } else if (S_ISDIR(st.st_mode)) {
                         return entry->d_name;
+                }
         }
         return NULL;
 }
@@ -142,24 +162,47 @@ static void add_group(struct walk *walk, const char *path)
         walk->path_bytes += strlen(path);
 }
 
-/* Adds what is in `dir`, whose path within the hierarchy is `path` ("" for the root). */
-static void walk_directory(struct walk *walk, DIR *dir, const char *path, unsigned int depth)
+static int walk_directory(struct walk *walk, DIR *dir, const char *path, unsigned int depth);
+
+/* Adds a group and what is in it. Returns as walk_directory(). */
+static int walk_group(struct walk *walk, DIR *parent, const char *name, const char *path,
+                      unsigned int depth)
 {
-        const char *name;
+        DIR *dir = open_directory(dirfd(parent), name);
+        int r = 0;
 
-        while (!is_full(walk) && (name = next_group(dir))) {
-                g_autofree char *child_path = g_strdup_printf("%s/%s", path, name);
-                DIR *child = open_directory(dirfd(dir), name);
+        if (!dir && is_vanished(errno))
+                return 0;
+        if (!dir && !is_forbidden(errno))
+                return -errno;
+        add_group(walk, path);
+        if (!dir)
+                return 0;
+        if (depth < CGROUP_SCAN_MAX_DEPTH)
+                r = walk_directory(walk, dir, path, depth + 1);
+        closedir(dir);
+        return r;
+}
 
-                if (!child && errno == ENOENT)
-                        continue; /* vanished */
-                add_group(walk, child_path);
-                if (!child)
-                        continue; /* there, but not for us to look into */
-                if (depth < CGROUP_SCAN_MAX_DEPTH)
-                        walk_directory(walk, child, child_path, depth + 1);
-                closedir(child);
+/*
+ * Adds what is in `dir`, whose path within the hierarchy is `path` ("" for the root). Returns 0, or
+ * a negative errno when what was added may be less than what is there.
+ */
+static int walk_directory(struct walk *walk, DIR *dir, const char *path, unsigned int depth)
+{
+        while (!is_full(walk)) {
+                const char *name = next_group(dir);
+                g_autofree char *child_path = NULL;
+                int r;
+
+                if (!name)
+                        return is_vanished(errno) || is_forbidden(errno) ? 0 : -errno;
+                child_path = g_strdup_printf("%s/%s", path, name);
+                r = walk_group(walk, dir, name, child_path, depth);
+                if (r)
+                        return r;
         }
+        return 0;
 }
 
 static int compare_paths(const void *a, const void *b)
@@ -170,21 +213,51 @@ static int compare_paths(const void *a, const void *b)
         return strcmp((*left)->path, (*right)->path);
 }
 
-/* The first of several groups of one name keeps it; the others get the hash of their path. */
+/* For each group, whether another one has its name; NULL when none has. Owned by the caller. */
+static bool *find_shared_names(const GPtrArray *groups)
+{
+        g_autoptr(GHashTable) owners = g_hash_table_new(g_str_hash, g_str_equal);
+        g_autofree bool *is_shared = g_new0(bool, groups->len);
+        bool found = false;
+
+        for (guint i = 0; i < groups->len; i++) {
+                const struct cgroup *cgroup = groups->pdata[i];
+                gpointer owner;
+
+                if (!g_hash_table_lookup_extended(owners, cgroup->name, NULL, &owner)) {
+                        g_hash_table_insert(owners, cgroup->name, GUINT_TO_POINTER(i));
+                        continue;
+                }
+                is_shared[i] = is_shared[GPOINTER_TO_UINT(owner)] = found = true;
+        }
+        return found ? g_steal_pointer(&is_shared) : NULL;
+}
+
+/*
+ * All of several groups of one name get the hash of their path, none keeps the name as it is: so it
+ * does not move from one living group to another. Ends: each round makes names longer, and tells
+ * apart those that it makes.
+ */
 static void name_groups(GPtrArray *groups)
 {
-        g_autoptr(GHashTable) taken = g_hash_table_new(g_str_hash, g_str_equal);
+        bool *is_shared;
 
         for (guint i = 0; i < groups->len; i++) {
                 struct cgroup *cgroup = groups->pdata[i];
 
                 cgroup->name = cgroup_name_from_path(cgroup->path);
-                while (g_hash_table_contains(taken, cgroup->name)) {
-                        g_autofree char *name = cgroup->name;
+        }
+        while ((is_shared = find_shared_names(groups))) {
+                for (guint i = 0; i < groups->len; i++) {
+                        struct cgroup *cgroup = groups->pdata[i];
+                        g_autofree char *name = NULL;
 
+                        if (!is_shared[i])
+                                continue;
+                        name = cgroup->name;
                         cgroup->name = cgroup_name_distinguish(name, cgroup->path);
                 }
-                g_hash_table_add(taken, cgroup->name);
+                g_free(is_shared);
         }
 }
 
@@ -192,6 +265,7 @@ GPtrArray *cgroup_scan(const struct cgroup_hierarchy *hierarchy, GError **error)
 {
         struct walk walk = {0};
         DIR *dir = opendir(hierarchy->path);
+        int r;
 
         if (!dir) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "%s: %s",
@@ -200,8 +274,14 @@ GPtrArray *cgroup_scan(const struct cgroup_hierarchy *hierarchy, GError **error)
         }
         walk.groups = g_ptr_array_new_with_free_func(cgroup_free);
         add_group(&walk, "/");
-        walk_directory(&walk, dir, "", 1);
+        r = walk_directory(&walk, dir, "", 1);
         closedir(dir);
+        if (r) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-r), "%s: %s", hierarchy->path,
+                            g_strerror(-r));
+                g_ptr_array_unref(walk.groups);
+                return NULL;
+        }
         g_ptr_array_sort(walk.groups, compare_paths);
         name_groups(walk.groups);
         return walk.groups;

@@ -3,7 +3,8 @@
 
 /*
  * Finds the cgroups of a machine: which hierarchy to look at, and every group in it. Reads
- * directories only; follows no link; groups that vanish while it looks are left out.
+ * directories only; follows no link; groups that vanish while it looks are left out, and so is what
+ * is in those that it may not read.
  */
 
 #include <gio/gio.h>
@@ -35,6 +36,9 @@ gboolean cgroup_hierarchy_find(const char *given, struct cgroup_hierarchy *ret_h
 
 void cgroup_hierarchy_clear(struct cgroup_hierarchy *hierarchy);
 
-/* All groups by path, the root first: struct cgroup, owned by the array. NULL when the root cannot
- * be read. */
+/*
+ * All groups by path, the root first: struct cgroup, owned by the array. NULL when the root cannot
+ * be read, or anything else keeps it from seeing all there is (no descriptors, no memory): a part
+ * is never taken for the whole.
+ */
 GPtrArray *cgroup_scan(const struct cgroup_hierarchy *hierarchy, GError **error);

@@ -111,9 +111,16 @@ static int call_service(const struct call_service *service, struct call *call,
         int status;
         int r = nipc_client_new(config, &call->client);
 
-        if (r)
-                return command_fail(&command_call, "%s in %s: %s", config->service, config->run_dir,
-                                    g_strerror(-r));
+        if (r) {
+                const struct failure failure = {
+                        .service = config->service,
+                        .run_dir = config->run_dir,
+                        .error = r,
+                };
+                g_autofree char *reason = failure_describe(&failure);
+
+                return command_fail(&command_call, "%s", reason);
+        }
         call->answers = g_ptr_array_new_with_free_func(free_answer);
         status = ask_and_print(service, call, config->run_dir, repeat);
         g_ptr_array_unref(call->answers);

@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "endpoints.h"
+#include "failure.h"
 #include "output.h"
 
 #include <errno.h>
@@ -39,6 +40,16 @@ static void report(const char *name, int r, JsonBuilder *builder)
         json_builder_end_object(builder);
 }
 
+static int say_failure(const char *run_dir, const char *name, int r)
+{
+        g_autofree char *reason = NULL;
+
+        if (r == -EBUSY || r == -EEXIST)
+                return command_fail(&command_clean, "%s in %s: %s", name, run_dir, outcome_name(r));
+        reason = failure_describe_endpoint(r, run_dir, name);
+        return command_fail(&command_clean, "%s", reason);
+}
+
 /* named: somebody asked for exactly these, so leaving one alone is a failure. */
 static int clean(const struct command_context *context, const GPtrArray *names, bool named)
 {
@@ -55,8 +66,7 @@ static int clean(const struct command_context *context, const GPtrArray *names, 
                 if (r >= 0 || (left_alone && !named))
                         report(name, r, builder);
                 else
-                        status = command_fail(&command_clean, "%s in %s: %s", name,
-                                              context->run_dir, outcome_name(r));
+                        status = say_failure(context->run_dir, name, r);
         }
         if (builder) {
                 json_builder_end_array(builder);

@@ -2,6 +2,7 @@
 /* nipc ls: the endpoints of the run directory, whether anybody is behind them, and who. */
 #include "command.h"
 #include "endpoints.h"
+#include "failure.h"
 #include "output.h"
 
 #include <nipc/endpoint.h>
@@ -69,7 +70,10 @@ static int list(const struct command_context *context, const GPtrArray *names)
                 if (!r)
                         r = nipc_endpoint_probe(context->run_dir, name, true, &info);
                 if (r) {
-                        status = command_fail(&command_ls, "%s: %s", name, g_strerror(-r));
+                        g_autofree char *reason =
+                                failure_describe_endpoint(r, context->run_dir, name);
+
+                        status = command_fail(&command_ls, "%s", reason);
                 } else if (info.state != NIPC_ENDPOINT_ABSENT) {
                         add_json(builder, name, &info, path);
                         add_row(table, name, &info, path);

@@ -135,8 +135,9 @@ static int ping_once(struct pinger *pinger)
         if (r)
                 return r;
         if (status != NIPC_TRANSPORT_STATUS_OK && status != NIPC_TRANSPORT_STATUS_UNSUPPORTED) {
-                command_fail(&command_ping, "%s answered %s", pinger->options->service,
-                             nipc_transport_status_name(status));
+                g_autofree char *name = failure_name_status(status);
+
+                command_fail(&command_ping, "%s answered %s", pinger->options->service, name);
                 return -EREMOTEIO;
         }
         if (pinger->times_us->len < PING_MAX_TIMES)
@@ -263,6 +264,7 @@ static int ping_with_options(const struct command_context *context,
                              const struct ping_options *options)
 {
         struct pinger pinger = {.context = context, .options = options};
+        g_autofree char *reason = NULL;
         int status;
         int r = nipc_cancel_new(&pinger.cancel);
 
@@ -270,7 +272,8 @@ static int ping_with_options(const struct command_context *context,
                 r = interrupt_init(on_interrupt, pinger.cancel);
         if (r) {
                 nipc_cancel_free(pinger.cancel);
-                return command_fail(&command_ping, "cannot begin: %s", g_strerror(-r));
+                reason = failure_describe_local(r);
+                return command_fail(&command_ping, "cannot begin: %s", reason);
         }
         pinger.times_us = g_array_new(FALSE, FALSE, sizeof(double));
         status = ping(&pinger);

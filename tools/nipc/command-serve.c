@@ -13,6 +13,7 @@
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <nipc/server.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -53,6 +54,7 @@ static void serve_options_clear(struct serve_options *options)
 }
 
 struct serving {
+        const char *service;
         GMainLoop *loop;
         struct nipc_server *server;
         int error; /* of dispatch */
@@ -78,9 +80,32 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
         return G_SOURCE_REMOVE;
 }
 
-static int serve_until_signal(struct nipc_server *server, uint32_t n_workers)
+/* Whoever started us waits for this line: without it we would serve unseen. */
+static int announce(const struct nipc_server *server)
 {
-        struct serving serving = {.server = server};
+        errno = 0;
+        if (printf("READY %s\n", nipc_server_get_path(server)) >= 0 && fflush(stdout) == 0 &&
+            !ferror(stdout))
+                return COMMAND_SUCCESS;
+        return command_fail(&command_serve, "cannot write READY to standard output: %s",
+                            g_strerror(errno ? errno : EIO));
+}
+
+static int say_end(const struct serving *serving)
+{
+        g_autofree char *reason = NULL;
+
+        if (!serving->error)
+                return COMMAND_SUCCESS;
+        reason = failure_describe_local(serving->error);
+        return command_fail(&command_serve, "cannot serve %s: %s", serving->service, reason);
+}
+
+/* Says what went wrong. Returns COMMAND_*. */
+static int serve_until_signal(struct nipc_server *server, const char *service, uint32_t n_workers)
+{
+        struct serving serving = {.service = service, .server = server};
+        int status = COMMAND_SUCCESS;
         guint sources[3] = {0};
 
         serving.loop = g_main_loop_new(NULL, FALSE);
@@ -91,16 +116,15 @@ static int serve_until_signal(struct nipc_server *server, uint32_t n_workers)
         else
                 sources[2] =
                         g_unix_fd_add(nipc_server_get_fd(server), G_IO_IN, on_readable, &serving);
-        if (!serving.error) {
-                printf("READY %s\n", nipc_server_get_path(server));
-                fflush(stdout);
+        if (!serving.error)
+                status = announce(server);
+        if (!serving.error && !status)
                 g_main_loop_run(serving.loop);
-        }
         for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
                 if (sources[i])
                         g_source_remove(sources[i]);
         g_main_loop_unref(serving.loop);
-        return serving.error;
+        return status ? status : say_end(&serving);
 }
 
 /* Nobody named the run directory: make it, for its owner alone. Others must exist. */
@@ -115,8 +139,11 @@ static int serve(const struct command_context *context, const struct provider *p
                  const struct nipc_server_config *config)
 {
         struct nipc_server *server = NULL;
-        int r = make_default_run_dir(context);
+        int status;
+        int r;
 
+        signal(SIGPIPE, SIG_IGN); /* a reader of our output that goes away is no reason to end */
+        r = make_default_run_dir(context);
         if (!r)
                 r = provider->new_server(data, config, &server);
         if (r) {
@@ -125,15 +152,12 @@ static int serve(const struct command_context *context, const struct provider *p
 
                 return command_fail(&command_serve, "%s", reason);
         }
-        r = serve_until_signal(server, config->n_workers);
-        if (!r && nipc_server_drain(server, DRAIN_TIMEOUT_MS) == -ETIMEDOUT)
+        status = serve_until_signal(server, config->service, config->n_workers);
+        if (!status && nipc_server_drain(server, DRAIN_TIMEOUT_MS) == -ETIMEDOUT)
                 command_fail(&command_serve, "sessions that did not end in %d ms were cut",
                              DRAIN_TIMEOUT_MS);
         nipc_server_free(server);
-        if (r)
-                return command_fail(&command_serve, "cannot serve %s: %s", config->service,
-                                    g_strerror(-r));
-        return COMMAND_SUCCESS;
+        return status;
 }
 
 static bool read_config(const struct serve_options *options, struct nipc_server_config *config)

@@ -4,6 +4,8 @@
  * appeared, vanished and changed. A provider that vanishes is said once; the cache keeps what it
  * had, and goes on when the provider is back.
  */
+#include "cgroup-name.h"
+#include "codec/codec-private.h"
 #include "command.h"
 #include "endpoints.h"
 #include "failure.h"
@@ -35,25 +37,26 @@ static void print_change(const struct watcher *watcher, enum change change,
                          const struct nipc_cgroup *cgroup)
 {
         static const char *const words[] = {"appeared", "vanished", "changed"};
-        g_autoptr(JsonBuilder) builder = NULL;
+        JsonObject *json;
+        g_autoptr(JsonNode) root = NULL;
 
         if (!watcher->context->json) {
-                g_autofree char *name = output_escape(cgroup->item.name, cgroup->item.name_len);
-                g_autofree char *path = output_escape(cgroup->path, cgroup->path_len);
+                g_autofree char *name = cgroup_name_show(cgroup->item.name, cgroup->item.name_len);
+                g_autofree char *path = cgroup_name_show(cgroup->path, cgroup->path_len);
 
                 printf("%c %s  %s\n", "+-~"[change], name, path);
                 return;
         }
-        builder = json_builder_new();
-        json_builder_begin_object(builder);
-        output_add_string(builder, "event", words[change]);
-        output_add_string(builder, "name", cgroup->item.name);
-        output_add_string(builder, "path", cgroup->path);
-        output_add_number(builder, "hash", cgroup->item.hash);
-        output_add_number(builder, "options", cgroup->options);
-        output_add_number(builder, "enabled", cgroup->enabled);
-        json_builder_end_object(builder);
-        output_json_builder(builder, TRUE);
+        json = json_object_new();
+        json_object_set_string_member(json, "event", words[change]);
+        codec_set_bytes(json, "name", cgroup->item.name, cgroup->item.name_len);
+        codec_set_bytes(json, "path", cgroup->path, cgroup->path_len);
+        codec_set_uint(json, "hash", cgroup->item.hash);
+        codec_set_uint(json, "options", cgroup->options);
+        codec_set_uint(json, "enabled", cgroup->enabled);
+        root = json_node_new(JSON_NODE_OBJECT);
+        json_node_take_object(root, json);
+        output_json(root, TRUE);
 }
 
 static const struct nipc_cgroup *lookup(const struct nipc_cgroups_cache_snapshot *snapshot,
@@ -148,6 +151,8 @@ static int watch(struct watcher *watcher, uint32_t count, double interval_s)
                 if (i > 0 && !interrupt_pause_us((int64_t)(interval_s * 1e6)))
                         break;
                 watch_once(watcher);
+                if (ferror(stdout))
+                        return command_fail(&command_watch, "cannot write to standard output");
                 if (count && i + 1 >= count)
                         break;
         }
@@ -164,9 +169,15 @@ static int watch_service(const struct command_context *context,
         if (!r)
                 r = interrupt_init(on_interrupt, watcher.cache);
         if (r) {
+                const struct failure failure = {
+                        .service = config->service,
+                        .run_dir = config->run_dir,
+                        .error = r,
+                };
+                g_autofree char *reason = failure_describe(&failure);
+
                 nipc_cgroups_cache_free(watcher.cache);
-                return command_fail(&command_watch, "cannot watch %s in %s: %s", config->service,
-                                    config->run_dir, g_strerror(-r));
+                return command_fail(&command_watch, "%s", reason);
         }
         status = watch(&watcher, count, interval_s);
         interrupt_deinit();

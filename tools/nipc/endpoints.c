@@ -2,6 +2,9 @@
 /* Names of endpoints, see endpoints.h. */
 #include "endpoints.h"
 
+#include "failure.h"
+
+#include <errno.h>
 #include <nipc/endpoint.h>
 
 static int collect(void *userdata, const char *service)
@@ -18,14 +21,25 @@ static int compare_names(const void *a, const void *b)
         return strcmp(*left, *right);
 }
 
+/* Can nothing in this directory be an endpoint, however short its name? */
+static bool is_too_long(const char *run_dir)
+{
+        char path[NIPC_ENDPOINT_PATH_MAX];
+
+        return nipc_endpoint_format_path(run_dir, "x", path, sizeof(path)) == -ENAMETOOLONG;
+}
+
 GPtrArray *endpoints_list(const struct command *command, const char *run_dir)
 {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         int r = nipc_endpoint_list(run_dir, collect, names);
 
+        if (!r && is_too_long(run_dir))
+                r = -ENAMETOOLONG;
         if (r) {
-                command_fail(command, "%s: %s; name another run directory with --run-dir", run_dir,
-                             g_strerror(-r));
+                g_autofree char *reason = failure_describe_endpoint(r, run_dir, NULL);
+
+                command_fail(command, "%s", reason);
                 return NULL;
         }
         g_ptr_array_sort(names, compare_names);

@@ -4,6 +4,11 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <nipc/endpoint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define TOO_MANY_FILES "close some files here or raise the limit, see ulimit -n"
 
 static const char *remedy_for_status(uint32_t status, const char *step)
 {
@@ -13,7 +18,7 @@ static const char *remedy_for_status(uint32_t status, const char *step)
         case NIPC_TRANSPORT_STATUS_AUTH_FAILED:
                 return "give the provider's token with --auth-token";
         case NIPC_TRANSPORT_STATUS_INCOMPATIBLE:
-                return "the provider speaks another version";
+                return "it answers in a version we do not speak, or refuses ours";
         case NIPC_TRANSPORT_STATUS_UNSUPPORTED:
                 return handshake ? "offer a profile that the provider has with --profiles"
                                  : "the provider serves another method, check the service name";
@@ -34,6 +39,11 @@ static const char *remedy_for_status(uint32_t status, const char *step)
 static const char *remedy_for_error(int error)
 {
         switch (error) {
+        case -EMFILE:
+        case -ENFILE:
+                return TOO_MANY_FILES;
+        case -ENOTDIR:
+                return "name a directory with --run-dir";
         case -ENOENT:
         case -ENOTCONN:
                 return "start a provider, or name its run directory with --run-dir";
@@ -58,10 +68,29 @@ static const char *remedy_for_error(int error)
         }
 }
 
+char *failure_name_status(uint32_t status)
+{
+        const char *name = nipc_transport_status_name((uint16_t)status);
+
+        return strcmp(name, "UNKNOWN") == 0 ? g_strdup_printf("status %u", status) : g_strdup(name);
+}
+
+static void append_status(GString *text, uint32_t status)
+{
+        g_autofree char *name = failure_name_status(status);
+
+        /* INCOMPATIBLE may be what we made of an answer that was something else. */
+        g_string_append_printf(text, ", %s%s",
+                               status == NIPC_TRANSPORT_STATUS_INCOMPATIBLE ? ""
+                                                                            : "the provider said ",
+                               name);
+}
+
 char *failure_describe(const struct failure *failure)
 {
         g_autoptr(GString) text = g_string_new(failure->service);
         const char *remedy;
+        bool out_of_files = failure->os_error == EMFILE || failure->os_error == ENFILE;
 
         if (failure->step)
                 g_string_append_printf(text, ": %s", failure->step);
@@ -69,18 +98,18 @@ char *failure_describe(const struct failure *failure)
         if (failure->os_error && failure->os_error != -failure->error)
                 g_string_append_printf(text, " (%s)", g_strerror(failure->os_error));
         if (failure->transport_status)
-                g_string_append_printf(text, ", the provider said %s",
-                                       nipc_transport_status_name(
-                                               (uint16_t)failure->transport_status));
+                append_status(text, failure->transport_status);
         else if (failure->fault.rule)
                 g_string_append_printf(text, ", %s at offset %zu",
                                        nipc_proto_error_name(failure->fault.error),
                                        failure->fault.offset);
-        if (failure->fault.rule)
+        if (failure->fault.rule &&
+            failure->transport_status != NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED) /* see its remedy */
                 g_string_append_printf(text, ": %s", failure->fault.rule);
         if (failure->run_dir)
                 g_string_append_printf(text, " [in %s]", failure->run_dir);
-        remedy = remedy_for_status(failure->transport_status, failure->step);
+        remedy = out_of_files ? TOO_MANY_FILES
+                              : remedy_for_status(failure->transport_status, failure->step);
         if (!remedy)
                 remedy = remedy_for_error(failure->error);
         if (remedy)
@@ -128,13 +157,68 @@ struct failure failure_from_session(const struct nipc_failure *failure, int erro
         return result;
 }
 
+char *failure_describe_local(int error)
+{
+        bool out_of_files = error == -EMFILE || error == -ENFILE;
+
+        return g_strdup_printf("%s%s", g_strerror(-error), out_of_files ? "; " TOO_MANY_FILES : "");
+}
+
+char *failure_describe_endpoint(int error, const char *run_dir, const char *service)
+{
+        const char *remedy = NULL;
+
+        switch (error) {
+        case -ENOENT:
+                remedy = "name another run directory with --run-dir";
+                break;
+        case -EACCES:
+        case -EPERM:
+        case -EROFS:
+                remedy = "ask as the owner of the run directory, or name another with --run-dir";
+                break;
+        case -ENOTDIR:
+        case -ENAMETOOLONG:
+        case -EMFILE:
+        case -ENFILE:
+                remedy = remedy_for_error(error);
+                break;
+        default:
+                break;
+        }
+        return g_strdup_printf("%s%s%s: %s%s%s", service ? service : "", service ? " in " : "",
+                               run_dir, g_strerror(-error), remedy ? "; " : "",
+                               remedy ? remedy : "");
+}
+
+/* Is there something that no server can be behind? */
+static bool is_no_endpoint(const char *run_dir, const char *service)
+{
+        char path[NIPC_ENDPOINT_PATH_MAX];
+        struct stat st;
+
+        return nipc_endpoint_format_path(run_dir, service, path, sizeof(path)) == 0 &&
+               stat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+}
+
 char *failure_describe_server(int error, const char *run_dir, const char *service)
 {
         const char *remedy = "";
 
         switch (error) {
         case -EADDRINUSE:
-                remedy = "; the name has a live owner: stop it, or choose another with --name";
+                remedy = is_no_endpoint(run_dir, service)
+                                 ? "; something that is no endpoint is in its place: remove it, or "
+                                   "choose another name with --name"
+                                 : "; the name has a live owner: stop it, or choose another with "
+                                   "--name";
+                break;
+        case -ENOTDIR:
+                remedy = "; name a directory with --run-dir";
+                break;
+        case -EMFILE:
+        case -ENFILE:
+                remedy = "; " TOO_MANY_FILES;
                 break;
         case -ENOENT:
                 remedy = "; create the run directory, or name another with --run-dir";

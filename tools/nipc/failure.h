@@ -26,5 +26,17 @@ char *failure_describe(const struct failure *failure);
 struct failure failure_from_client(const struct nipc_client_failure *failure, int error);
 struct failure failure_from_session(const struct nipc_failure *failure, int error);
 
+/* "UNSUPPORTED", or "status 99" for one that has no name. Owned by the caller. */
+char *failure_name_status(uint32_t status);
+
+/* An error of this process, with the remedy if it ran out of descriptors. Owned by the caller. */
+char *failure_describe_local(int error);
+
+/*
+ * Why an endpoint could not be looked at or removed, or with service NULL the run directory. Owned
+ * by the caller.
+ */
+char *failure_describe_endpoint(int error, const char *run_dir, const char *service);
+
 /* Why nipc_server_new() refused, in one line. Owned by the caller. */
 char *failure_describe_server(int error, const char *run_dir, const char *service);

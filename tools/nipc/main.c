@@ -83,7 +83,7 @@ static void fill_standard_descriptors(void)
         int fd;
 
         do
-                fd = open("/dev/null", O_RDWR);
+                fd = open("/dev/null", O_RDONLY); /* writing to it fails, and is noticed */
         while (fd >= 0 && fd <= STDERR_FILENO);
         if (fd > STDERR_FILENO)
                 close(fd);

@@ -22,7 +22,8 @@ struct cgroups_source {
         struct cgroup_hierarchy hierarchy;
         GByteArray *answer;
         uint64_t generation;
-        gint64 scanned_at; /* monotonic us, 0: never */
+        gint64 scanned_at; /* monotonic us of the last attempt, 0: never */
+        char *failure;     /* of the last attempt, as it was said; NULL: none */
 };
 
 static GByteArray *encode(const struct cgroup_hierarchy *hierarchy, const GPtrArray *groups,
@@ -88,17 +89,31 @@ static gboolean rescan(struct cgroups_source *source, GError **error)
         return TRUE;
 }
 
-static gboolean refresh(struct cgroups_source *source, GError **error)
+/* Says what is wrong with the source when that changed; NULL: nothing is. */
+static void note_failure(struct cgroups_source *source, const char *failure)
 {
+        if (g_strcmp0(source->failure, failure) == 0)
+                return;
+        if (failure)
+                g_printerr("nipc serve: %s%s\n", failure,
+                           source->answer ? "; serving what was there before" : "");
+        else
+                g_printerr("nipc serve: %s: readable again\n", source->hierarchy.path);
+        g_free(source->failure);
+        source->failure = g_strdup(failure);
+}
+
+/* Looks again when it is time to; what cannot be seen leaves the last answer as it is. */
+static void refresh(struct cgroups_source *source)
+{
+        g_autoptr(GError) error = NULL;
         gint64 now = g_get_monotonic_time();
 
         if (source->is_static ||
             (source->scanned_at && now - source->scanned_at < CGROUPS_RESCAN_MS * 1000))
-                return TRUE;
-        if (!rescan(source, error))
-                return FALSE;
-        source->scanned_at = now;
-        return TRUE;
+                return;
+        source->scanned_at = now; /* a source that fails is not looked at more often either */
+        note_failure(source, rescan(source, &error) ? NULL : error->message);
 }
 
 struct cgroups_source *cgroups_source_new(const char *path, GError **error)
@@ -113,7 +128,8 @@ struct cgroups_source *cgroups_source_new(const char *path, GError **error)
                 ok = source->answer != NULL;
         } else {
                 ok = cgroup_hierarchy_find(path, &source->hierarchy, error) &&
-                     refresh(source, error);
+                     rescan(source, error);
+                source->scanned_at = g_get_monotonic_time();
         }
         return ok ? source : cgroups_source_free(source);
 }
@@ -124,6 +140,7 @@ struct cgroups_source *cgroups_source_free(struct cgroups_source *source)
                 return NULL;
         g_clear_pointer(&source->answer, g_byte_array_unref);
         cgroup_hierarchy_clear(&source->hierarchy);
+        g_free(source->failure);
         pthread_mutex_destroy(&source->mutex);
         g_free(source);
         return NULL;
@@ -141,12 +158,9 @@ size_t cgroups_source_get_size(struct cgroups_source *source)
 
 static int answer(struct cgroups_source *source, void *buf, size_t capacity, size_t *ret_size)
 {
-        g_autoptr(GError) error = NULL;
-
-        if (!refresh(source, &error)) {
-                g_printerr("nipc serve: %s\n", error->message);
+        refresh(source);
+        if (!source->answer)
                 return -EIO;
-        }
         if (source->answer->len > capacity)
                 return NIPC_PROTO_E_OVERFLOW;
         memcpy(buf, source->answer->data, source->answer->len);

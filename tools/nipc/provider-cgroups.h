@@ -4,9 +4,10 @@
 /*
  * The cgroups of this machine, or the items of a file, as encoded answers of cgroups-snapshot.
  *
- * A hierarchy is looked at when somebody asks, at most every CGROUPS_RESCAN_MS. The generation goes
- * up when the content changed and not otherwise; the bytes of the current generation are kept, so
- * that an answer is one copy.
+ * A hierarchy is looked at when somebody asks, at most every CGROUPS_RESCAN_MS. When it cannot be
+ * seen whole, the last answer stays, and that is said on stderr when it begins and when it ends.
+ * The generation goes up when the content changed and not otherwise; the bytes of the current
+ * generation are kept, so that an answer is one copy.
  *
  * Items: hash is djb2 of the name, see cgroup-name.h; options has the bits below; enabled is 1;
  * path is relative to the root of the hierarchy and begins with a slash.

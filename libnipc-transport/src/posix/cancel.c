@@ -70,7 +70,8 @@ NIPC__EXPORT void nipc_cancel_trigger(struct nipc_cancel *cancel)
 
 NIPC__EXPORT bool nipc_cancel_is_triggered(const struct nipc_cancel *cancel)
 {
-        return cancel && atomic_load(&cancel->triggered); /* pairs with the store in nipc_cancel_trigger */
+        return cancel &&
+               atomic_load(&cancel->triggered); /* pairs with the store in nipc_cancel_trigger */
 }
 
 NIPC__EXPORT void nipc_cancel_reset(struct nipc_cancel *cancel)
