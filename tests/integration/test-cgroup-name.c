@@ -22,6 +22,40 @@ static void test_distinguish(void)
         g_assert_cmpstr(first, !=, second);
 }
 
+/* "/ab" and "/bA" have one djb2 hash: 33 * 'a' + 'b' is 33 * 'b' + 'A'. */
+static void test_distinguish_again(void)
+{
+        g_autofree char *first = cgroup_name_distinguish("x", "/ab");
+        g_autofree char *second = cgroup_name_distinguish("x", "/bA");
+        g_autofree char *first_again = cgroup_name_distinguish(first, "/ab");
+        g_autofree char *second_again = cgroup_name_distinguish(second, "/bA");
+
+        g_assert_cmpstr(first, ==, second);
+        g_assert_cmpstr(first_again, !=, second_again);
+}
+
+static void test_show(void)
+{
+        static const struct {
+                const char *bytes;
+                size_t len;
+                const char *shown;
+        } rows[] = {
+                {"a b", 3, "a b"},
+                {"\xc3\xa4", 2, "\xc3\xa4"},
+                {"a\0b", 3, "{\"hex\": \"610062\"}"},
+                {"\xff", 1, "{\"hex\": \"ff\"}"},
+                {"a  b", 4, "{\"hex\": \"61202062\"}"},
+                {"{\"hex\"", 6, "{\"hex\": \"7b2268657822\"}"},
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+                g_autofree char *shown = cgroup_name_show(rows[i].bytes, rows[i].len);
+
+                g_assert_cmpstr(shown, ==, rows[i].shown);
+        }
+}
+
 static void test_hash(void)
 {
         g_assert_cmpuint(cgroup_name_hash(""), ==, 5381);
@@ -53,6 +87,8 @@ int main(int argc, char **argv)
                 g_test_add_data_func(path, *line, test_row);
         }
         g_test_add_func("/cgroup-name/distinguish", test_distinguish);
+        g_test_add_func("/cgroup-name/distinguish-again", test_distinguish_again);
+        g_test_add_func("/cgroup-name/show", test_show);
         g_test_add_func("/cgroup-name/hash", test_hash);
         return g_test_run();
 }

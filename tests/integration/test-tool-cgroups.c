@@ -3,7 +3,11 @@
 #include "util-process.h"
 
 #include <glib/gstdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/* More than CGROUPS_RESCAN_MS of the provider. */
+#define LOOKED_AGAIN_MS 550
 
 struct fixture {
         char *run_dir;
@@ -93,9 +97,65 @@ static void test_odd_trees(struct fixture *fixture, gconstpointer data)
         out = get_snapshot(fixture);
         g_assert_null(strstr(out, "link"));
         g_assert_nonnull(strstr(out, "/18/19/20\""));
-        g_assert_nonnull(strstr(out, "\"name\": \"a.service\""));
+        g_assert_null(strstr(out, "\"name\": \"a.service\""));
         g_assert_nonnull(strstr(out, "\"name\": \"a.service~"));
         g_assert_true(g_regex_match(twice, out, 0, &match));
+}
+
+/* Asks until the provider must have looked again, and returns the last answer. */
+static char *get_next_snapshot(struct fixture *fixture)
+{
+        gint64 end = g_get_monotonic_time() + LOOKED_AGAIN_MS * G_TIME_SPAN_MILLISECOND;
+        char *out = NULL;
+
+        do {
+                g_free(out);
+                out = get_snapshot(fixture);
+        } while (g_get_monotonic_time() < end);
+        g_free(out);
+        return get_snapshot(fixture);
+}
+
+/* What cannot be seen whole is not served in part, and that is said once. */
+static void test_out_of_descriptors(struct fixture *fixture, gconstpointer data)
+{
+        static const char deep[] = "1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/"
+                                   "25/26/27/28/29/30/31/32/33/34/35/36/37/38/39/40";
+        struct rlimit limit = {32, 4096};
+        g_autofree char *out = NULL;
+        g_autofree char *again = NULL;
+        g_autofree char *line = NULL;
+
+        make_group(fixture, deep);
+        g_assert_cmpint(prlimit(process_get_pid(fixture->server), RLIMIT_NOFILE, &limit, NULL), ==,
+                        0);
+        out = get_next_snapshot(fixture);
+        g_assert_nonnull(strstr(out, "\"generation\": 1,"));
+        g_assert_nonnull(strstr(out, "/system.slice/ssh.service"));
+        g_assert_null(strstr(out, "\"/1"));
+        line = process_read_error_line(fixture->server);
+        g_assert_nonnull(strstr(line, "serving what was there before"));
+        g_free(out);
+        out = get_next_snapshot(fixture);
+
+        limit.rlim_cur = 256;
+        g_assert_cmpint(prlimit(process_get_pid(fixture->server), RLIMIT_NOFILE, &limit, NULL), ==,
+                        0);
+        again = get_next_snapshot(fixture);
+        g_assert_nonnull(strstr(again, "/39/40\""));
+        g_free(line);
+        line = process_read_error_line(fixture->server); /* the second failure was not said */
+        g_assert_nonnull(strstr(line, "readable again"));
+}
+
+static void test_watch_full_disk(struct fixture *fixture, gconstpointer data)
+{
+        g_autofree char *command =
+                g_strdup_printf("timeout 20 %s --run-dir %s watch cgroups-snapshot >/dev/full",
+                                process_get_tool(), fixture->run_dir);
+        const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+
+        g_assert_cmpint(process_run(argv, NULL, NULL), ==, 1);
 }
 
 /* The watcher sees a change, outlives its provider, and says once that it is gone. */
@@ -151,6 +211,10 @@ int main(int argc, char **argv)
         g_test_init(&argc, &argv, NULL);
         g_test_add("/cgroups/items", struct fixture, NULL, set_up, test_items, tear_down);
         g_test_add("/cgroups/odd-trees", struct fixture, NULL, set_up, test_odd_trees, tear_down);
+        g_test_add("/cgroups/out-of-descriptors", struct fixture, NULL, set_up,
+                   test_out_of_descriptors, tear_down);
+        g_test_add("/cgroups/watch-full-disk", struct fixture, NULL, set_up, test_watch_full_disk,
+                   tear_down);
         g_test_add("/cgroups/watch", struct fixture, NULL, set_up, test_watch, tear_down);
         g_test_add("/cgroups/watch-without-provider", struct fixture, NULL, set_up,
                    test_watch_without_provider, tear_down);

@@ -82,6 +82,40 @@ static void test_no_directory(void)
         process_remove_dir(run_dir);
 }
 
+static void check_failure(const char *run_dir, const char *expected, const char *const *command)
+{
+        g_autofree char *err = NULL;
+
+        g_assert_cmpint(process_nipc(run_dir, NULL, &err, command[0], command[1], command[2], NULL),
+                        ==, 1);
+        g_assert_nonnull(strstr(err, expected));
+        g_assert_true(strchr(err, '\n') == err + strlen(err) - 1);
+}
+
+/* What is wrong with the run directory is said in one line, with what to do. */
+static void test_bad_directory(void)
+{
+        static const char *const ls[] = {"ls", NULL, NULL};
+        static const char *const clean[] = {"clean", "x", NULL};
+        static const char *const call[] = {"call", "increment", "1"};
+        static const char *const serve[] = {"serve", "increment", NULL};
+        g_autofree char *run_dir = process_make_dir();
+        g_autofree char *component = g_strnfill(120, 'x');
+        g_autofree char *lengthy = g_build_filename(run_dir, component, NULL);
+        g_autofree char *file = g_build_filename(run_dir, "file", NULL);
+
+        g_assert_cmpint(g_mkdir_with_parents(lengthy, 0700), ==, 0);
+        g_assert_true(g_file_set_contents(file, "x", 1, NULL));
+        check_failure(lengthy, "use a shorter --run-dir", ls);
+        check_failure(lengthy, "use a shorter --run-dir", clean);
+        check_failure(lengthy, "use a shorter --run-dir", call);
+        check_failure(lengthy, "use a shorter --run-dir", serve);
+        check_failure(file, "name a directory with --run-dir", ls);
+        check_failure(file, "name a directory with --run-dir", clean);
+        check_failure(file, "name a directory with --run-dir", serve);
+        process_remove_dir(run_dir);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -90,5 +124,6 @@ int main(int argc, char **argv)
         g_test_add_func("/endpoints/not-an-endpoint", test_not_an_endpoint);
         g_test_add_func("/endpoints/json", test_json);
         g_test_add_func("/endpoints/no-directory", test_no_directory);
+        g_test_add_func("/endpoints/bad-directory", test_bad_directory);
         return g_test_run();
 }

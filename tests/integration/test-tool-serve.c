@@ -3,6 +3,8 @@
 #include "util-process.h"
 
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct fixture {
         char *run_dir;
@@ -163,6 +165,46 @@ static void test_two_owners(struct fixture *fixture, gconstpointer data)
         g_assert_nonnull(strstr(err, "live owner"));
 }
 
+static void test_foreign_owner(struct fixture *fixture, gconstpointer data)
+{
+        g_autofree char *fifo = g_build_filename(fixture->run_dir, "pipe.sock", NULL);
+        g_autofree char *err = NULL;
+
+        g_assert_cmpint(mkfifo(fifo, 0600), ==, 0);
+        g_assert_cmpint(process_nipc(fixture->run_dir, NULL, &err, "serve", "increment", "--name",
+                                     "pipe", NULL),
+                        ==, 1);
+        g_assert_nonnull(strstr(err, "no endpoint"));
+        g_assert_null(strstr(err, "live owner"));
+        g_assert_cmpint(unlink(fifo), ==, 0);
+}
+
+/* Nobody could know that it serves. */
+static void test_unannounced(struct fixture *fixture, gconstpointer data)
+{
+        g_autofree char *command =
+                g_strdup_printf("timeout 20 %s --run-dir %s serve increment >/dev/full",
+                                process_get_tool(), fixture->run_dir);
+        const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+        g_autofree char *err = NULL;
+
+        g_assert_cmpint(process_run(argv, NULL, &err), ==, 1);
+        g_assert_nonnull(strstr(err, "READY"));
+}
+
+/* One line, which says what was in the way once. */
+static void test_limit(struct fixture *fixture, gconstpointer data)
+{
+        g_autofree char *err = NULL;
+
+        fixture->server = process_serve(fixture->run_dir, "increment", NULL);
+        g_assert_cmpint(process_nipc(fixture->run_dir, NULL, &err, "call", "increment", "1",
+                                     "--max-request-bytes", "400000000", NULL),
+                        ==, 1);
+        g_assert_nonnull(strstr(err, "LIMIT_EXCEEDED"));
+        g_assert_null(strstr(err, "refuses the handshake"));
+}
+
 static void test_interrupt(struct fixture *fixture, gconstpointer data)
 {
         struct process *server = process_serve(fixture->run_dir, "increment", NULL);
@@ -211,6 +253,9 @@ int main(int argc, char **argv)
                 {"/serve/wrong-service", test_wrong_service},
                 {"/serve/wrong-token", test_wrong_token},
                 {"/serve/two-owners", test_two_owners},
+                {"/serve/foreign-owner", test_foreign_owner},
+                {"/serve/unannounced", test_unannounced},
+                {"/serve/limit", test_limit},
                 {"/serve/interrupt", test_interrupt},
                 {"/serve/no-provider", test_no_provider},
                 {"/serve/ping", test_ping},
