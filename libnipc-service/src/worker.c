@@ -343,8 +343,7 @@ static bool worker_linger(struct nipc__worker *worker, uint64_t deadline_ns)
         for (n = 0; n < LONE_BLOCK && !nipc__server_flags(worker->server); n++) {
                 if (!nipc__conn_linger(worker, worker->lone))
                         break;
-                /* Soon, and then now and then: the clock is not free, a slow handler is not fast.
-                 */
+                /* Not each time, the clock is not free; but soon, a handler may be slow. */
                 if (n % 4 == 0 && nipc_clock_now_ns() - start_ns >= LONE_BLOCK_NS)
                         break;
         }

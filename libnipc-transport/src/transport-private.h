@@ -146,7 +146,8 @@ struct nipc_session *nipc__session_new(enum nipc__role role);
 /* The errno behind what a link returned; 0 if no system call failed. */
 int nipc__os_error(int error);
 
-/* Records the first failure; errors that end the session also stick. Returns error. */
+/* Records a failure, unless one has ended the session already; errors that end the session also
+ * stick. Returns error. */
 int nipc__session_fail(struct nipc_session *session, uint32_t stage, int error, int os_error);
 int nipc__session_fail_fault(struct nipc_session *session, uint32_t stage, int error,
                              const struct nipc_fault *fault);

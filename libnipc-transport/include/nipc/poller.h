@@ -65,7 +65,10 @@ int nipc_poller_add_listener(struct nipc_poller *poller, struct nipc_listener *l
 int nipc_poller_update_session(struct nipc_poller *poller, struct nipc_session *session,
                                uint32_t events);
 
-/* Stops watching. Nothing is reported for it any more, not even what was pending. Since: 0.1 */
+/*
+ * Stops watching: no later wait reports it. Events that the last wait has returned are the caller's
+ * to skip. Since: 0.1
+ */
 void nipc_poller_remove_session(struct nipc_poller *poller, struct nipc_session *session);
 void nipc_poller_remove_listener(struct nipc_poller *poller, struct nipc_listener *listener);
 

@@ -71,7 +71,7 @@ enum nipc_failure_stage {
         NIPC_FAILURE_RECEIVE = 6,
 };
 
-/* What failed and why; the first failure of a session is kept. */
+/* What failed and why: what ended the session, or else what was refused last. */
 struct nipc_failure {
         size_t size;               /* sizeof(struct nipc_failure), set by the caller */
         int error;                 /* what the call returned, 0 if nothing failed */
@@ -247,7 +247,7 @@ uint32_t nipc_session_get_events(const struct nipc_session *session);
  */
 int nipc_session_get_info(const struct nipc_session *session, struct nipc_session_info *ret_info);
 
-/* The first failure of the session; size is the caller's. Returns 0, -EINVAL. Since: 0.1 */
+/* What ended the session, or was refused last; size is the caller's. Returns 0, -EINVAL. */
 int nipc_session_get_failure(const struct nipc_session *session, struct nipc_failure *ret_failure);
 
 /* Requests sent and not yet answered. Since: 0.1 */

@@ -78,8 +78,7 @@ static int connect_link(struct nipc_session *session, const char *path, uint64_t
                         return fail(session, NIPC_FAILURE_CONNECT, judge_connect_errno(errno),
                                     errno);
         }
-        /* The shortest time-out is a tick: "now" connects a socket that does not block, until here.
-         */
+        /* The shortest time-out is a tick, so "now" connected a socket that does not block. */
         if (deadline_ns == NIPC_DEADLINE_NOW && fcntl(session->link.fd, F_SETFL, 0) < 0)
                 return fail(session, NIPC_FAILURE_CONNECT, -errno, errno);
         return 0;
