@@ -29,6 +29,7 @@ extern "C" {
 #define NIPC_PROFILE_BASELINE     0x01u
 #define NIPC_PROFILE_SHM_HYBRID   0x02u
 #define NIPC_PROFILE_SHM_BUSYWAIT 0x04u
+#define NIPC_PROFILE_RING         0x0100u /* not NetIPC v1: between peers that both offer it */
 
 struct nipc_hello {
         uint16_t flags; /* sent as 0, not judged by receivers */
