@@ -230,12 +230,35 @@ static void test_ping(struct fixture *fixture, gconstpointer data)
 
         fixture->server = process_serve(fixture->run_dir, "string-reverse", NULL);
         g_assert_cmpint(process_nipc(fixture->run_dir, &out, NULL, "ping", "string-reverse", "-c",
-                                     "3", "-i", "0", NULL),
+                                     "3", "-i", "0", "--profiles", "baseline", NULL),
                         ==, 0);
         g_assert_nonnull(strstr(out, "profile baseline"));
         g_assert_nonnull(strstr(out, "3 requests, 3 answers"));
         g_assert_cmpint(process_nipc(fixture->run_dir, NULL, &err, "ping", "nobody", NULL), ==, 1);
         g_assert_nonnull(strstr(err, "connect"));
+}
+
+/* What a build lacks is left out: said if it was asked for by name, else not worth a word. */
+static void test_profiles(struct fixture *fixture, gconstpointer data)
+{
+        g_autofree char *by_default = NULL;
+        g_autofree char *by_name = NULL;
+        g_autofree char *out = NULL;
+
+        fixture->server = process_serve(fixture->run_dir, "increment", "--profiles",
+                                        "baseline,shm-hybrid,shm-busywait,ring,0x40000000", NULL);
+        g_assert_cmpint(process_nipc(fixture->run_dir, &by_default, NULL, "ping", "increment", "-c",
+                                     "1", NULL),
+                        ==, 0);
+        g_assert_null(strstr(by_default, "not built in"));
+        g_assert_cmpint(process_nipc(fixture->run_dir, &by_name, NULL, "ping", "increment", "-c",
+                                     "1", "--profiles", "baseline,0x40000000", NULL),
+                        ==, 0);
+        g_assert_nonnull(strstr(by_name, "not usable: 0x40000000: profile not built in"));
+        g_assert_cmpint(process_nipc(fixture->run_dir, &out, NULL, "call", "increment", "41",
+                                     "--profiles", "ring,baseline", NULL),
+                        ==, 0);
+        g_assert_cmpstr(out, ==, "42\n");
 }
 
 int main(int argc, char **argv)
@@ -259,6 +282,7 @@ int main(int argc, char **argv)
                 {"/serve/interrupt", test_interrupt},
                 {"/serve/no-provider", test_no_provider},
                 {"/serve/ping", test_ping},
+                {"/serve/profiles", test_profiles},
         };
 
         g_test_init(&argc, &argv, NULL);

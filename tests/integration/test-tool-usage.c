@@ -17,6 +17,8 @@ static const char *const wrong[] = {
         "serve increment --method 3",
         "serve increment --profiles fast",
         "serve increment --profiles ,",
+        "serve increment --profiles all,none",
+        "ping increment --profiles 0x0",
         "serve echo",
         "serve echo --method 65536",
         "call",

@@ -17,7 +17,7 @@ _nipc_endpoints()
 
 _nipc_options()
 {
-        local profiles='baseline shm-hybrid shm-busywait'
+        local profiles='baseline shm-hybrid shm-busywait ring all'
         case $prev in
         --run-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
         --source) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;

@@ -9,6 +9,7 @@
 #include "failure.h"
 #include "number.h"
 #include "output.h"
+#include "profiles.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -236,7 +237,7 @@ static int run(const struct command_context *context, int argc, char **argv)
                 {"timeout", 0, 0, G_OPTION_ARG_INT64, &arguments.timeout_ms,
                  "Milliseconds to wait for an answer (default: 30000)", "MS"},
                 {"profiles", 0, 0, G_OPTION_ARG_STRING, &arguments.profiles,
-                 "Profiles to offer, separated by commas (default: baseline)", "LIST"},
+                 "Profiles to offer, separated by commas (default: all)", "LIST"},
                 {"max-request-bytes", 0, 0, G_OPTION_ARG_INT64, &arguments.max_request_bytes,
                  "Request payload to ask for (default: what is needed, up to 1 MiB)", "N"},
                 {"max-response-bytes", 0, 0, G_OPTION_ARG_INT64, &arguments.max_response_bytes,

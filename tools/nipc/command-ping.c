@@ -10,6 +10,7 @@
 #include "interrupt.h"
 #include "number.h"
 #include "output.h"
+#include "profiles.h"
 
 #include <errno.h>
 #include <nipc/increment.h>
@@ -298,7 +299,7 @@ static int run(const struct command_context *context, int argc, char **argv)
                 {"timeout", 0, 0, G_OPTION_ARG_INT64, &timeout_ms,
                  "Milliseconds to wait for an answer (default: 5000)", "MS"},
                 {"profiles", 0, 0, G_OPTION_ARG_STRING, &profiles,
-                 "Profiles to offer, separated by commas (default: baseline)", "LIST"},
+                 "Profiles to offer, separated by commas (default: all)", "LIST"},
                 {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "Print the summary only", NULL},
                 {NULL},
         };

@@ -7,6 +7,7 @@
 #include "endpoints.h"
 #include "failure.h"
 #include "number.h"
+#include "profiles.h"
 #include "provider.h"
 
 #include <errno.h>
@@ -227,7 +228,7 @@ static int run(const struct command_context *context, int argc, char **argv)
                 {"method", 0, 0, G_OPTION_ARG_INT64, &options.method,
                  "echo: code of the method to answer", "N"},
                 {"profiles", 0, 0, G_OPTION_ARG_STRING, &options.profiles,
-                 "Profiles to offer, separated by commas (default: baseline)", "LIST"},
+                 "Profiles to offer, separated by commas (default: all)", "LIST"},
                 {"workers", 0, 0, G_OPTION_ARG_INT64, &options.workers,
                  "Threads that serve; 0: the main loop does (default: 1)", "N"},
                 {"max-request-bytes", 0, 0, G_OPTION_ARG_INT64, &options.max_request_bytes,

@@ -12,6 +12,7 @@
 #include "interrupt.h"
 #include "number.h"
 #include "output.h"
+#include "profiles.h"
 
 #include <errno.h>
 #include <nipc/cgroups-cache.h>
@@ -203,7 +204,7 @@ static int run(const struct command_context *context, int argc, char **argv)
                 {"timeout", 0, 0, G_OPTION_ARG_INT64, &timeout_ms,
                  "Milliseconds a refresh may take (default: 30000)", "MS"},
                 {"profiles", 0, 0, G_OPTION_ARG_STRING, &profiles,
-                 "Profiles to offer, separated by commas (default: baseline)", "LIST"},
+                 "Profiles to offer, separated by commas (default: all)", "LIST"},
                 {NULL},
         };
         uint32_t n_refreshes;

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Numbers, bytes and lists on the command line: whole, in range, or refused. Nothing is clamped.
+ * Numbers and bytes on the command line: whole, in range, or refused. Nothing is clamped.
  */
 
 #include "command.h"
@@ -23,12 +23,3 @@ gboolean number_check_u32(const struct command *command, const char *option, gin
 GByteArray *hex_parse(const char *text);
 
 char *hex_format(const void *bytes, size_t size);
-
-/*
- * Reads a list of profiles, "baseline,shm-hybrid" or "0x3"; NULL is 0, the library's default. Says
- * so on stderr when a name is unknown: return COMMAND_USAGE then.
- */
-gboolean profiles_parse(const struct command *command, const char *list, uint32_t *ret_profiles);
-
-/* "baseline,shm-hybrid"; bits without a name as 0x100; "none" for 0. */
-char *profiles_format(uint32_t profiles);
