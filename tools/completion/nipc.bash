@@ -18,16 +18,18 @@ _nipc_endpoints()
 _nipc_options()
 {
         local profiles='baseline shm-hybrid shm-busywait ring all'
+        local subjects='baseline shm-hybrid ring bare-seqpacket bare-shm bare-futex bare-spin128'
         case $prev in
         --run-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
         --source) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         --profiles) mapfile -t COMPREPLY < <(compgen -W "$profiles" -- "$cur") ;;
+        --profile) mapfile -t COMPREPLY < <(compgen -W "$subjects" -- "$cur") ;;
         --name | -n) mapfile -t COMPREPLY < <(compgen -W "$(_nipc_endpoints)" -- "$cur") ;;
         --type) mapfile -t COMPREPLY < <(compgen -W "header chunk_header hello hello_ack
                 hello_message hello_ack_message batch_payload increment cgroups_snapshot_request
                 cgroups_snapshot_response string_reverse packets" -- "$cur") ;;
         --auth-token | --method | --hex | --workers | --repeat | --timeout | --count | -c | \
-                --interval | -i | --items | --max-* | --profile | --rate | --duration | --depth) ;;
+                --interval | -i | --items | --max-* | --rate | --duration | --depth | --bytes) ;;
         --placement) mapfile -t COMPREPLY < <(compgen -W 'same two free' -- "$cur") ;;
         --csv) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         *) return 1 ;;
@@ -61,8 +63,8 @@ _nipc()
         watch) words='cgroups-snapshot --interval --count --name --timeout --profiles' ;;
         ping) words="$(_nipc_endpoints) --count --interval --timeout --profiles --quiet" ;;
         clean) words=$(_nipc_endpoints) ;;
-        bench) words='ping-pong pipeline batch --profile --rate --duration --repeat --placement
-                --depth --items --csv' ;;
+        bench) words='ping-pong pipeline batch snapshot large --profile --rate --duration --repeat
+                --placement --depth --items --bytes --csv' ;;
         encode | decode) words="--type --items $(compgen -f -- "$cur")" ;;
         *) words='' ;;
         esac

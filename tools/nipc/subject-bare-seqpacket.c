@@ -38,7 +38,7 @@ static int make_address(const char *run_dir, struct sockaddr_un *ret_address)
 
 static size_t batch_size(const struct subject_options *options)
 {
-        return HEADER_SIZE + (size_t)options->batch_items * 16;
+        return HEADER_SIZE + (size_t)options->items * 16;
 }
 
 /* Adds one to the number behind the header, or to every number of a batch. */
@@ -103,7 +103,7 @@ static int bare_open(const struct subject_options *options, struct subject_clien
 
         if (!client)
                 return -ENOMEM;
-        client->batch_items = options->batch_items;
+        client->batch_items = options->items;
         client->batch_size = batch_size(options);
         client->buf = calloc(1, client->batch_size + 64);
         client->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -171,6 +171,7 @@ static int bare_batch(struct subject_client *client, uint64_t value)
 
 const struct subject subject_bare_seqpacket = {
         .name = "bare-seqpacket",
+        .by_default = true,
         .serve = bare_serve,
         .open = bare_open,
         .close = bare_close,

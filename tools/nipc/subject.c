@@ -31,6 +31,24 @@ int subject_pin(int cpu)
         return sched_setaffinity(0, sizeof(one), cpu >= 0 ? &one : &allowed) < 0 ? -errno : 0;
 }
 
+bool subject_can(const struct subject *subject, enum subject_scenario scenario)
+{
+        switch (scenario) {
+        case SUBJECT_PING_PONG:
+                return subject->ping;
+        case SUBJECT_PIPELINE:
+                return subject->send && subject->receive;
+        case SUBJECT_BATCH:
+                return subject->batch;
+        case SUBJECT_SNAPSHOT:
+                return subject->snapshot;
+        case SUBJECT_LARGE:
+                return subject->large;
+        default:
+                return false;
+        }
+}
+
 pid_t subject_start(const struct subject *subject, const struct subject_options *options)
 {
         int ready[2];
@@ -64,6 +82,31 @@ pid_t subject_start(const struct subject *subject, const struct subject_options 
         }
         close(ready[0]);
         return pid;
+}
+
+/* Sends a signal that changes whether the child runs, and waits until it did. */
+static int change(pid_t pid, int signal_number, int options)
+{
+        siginfo_t info = {0};
+
+        if (kill(pid, signal_number) < 0)
+                return -errno;
+        while (waitid(P_PID, (id_t)pid, &info, options | WEXITED | WNOWAIT) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        if (info.si_code == CLD_STOPPED || info.si_code == CLD_CONTINUED)
+                return waitid(P_PID, (id_t)pid, &info, options | WNOHANG) < 0 ? -errno : 0;
+        return -ECHILD; /* ended, left for subject_stop() to reap */
+}
+
+int subject_pause(pid_t pid)
+{
+        return change(pid, SIGSTOP, WSTOPPED);
+}
+
+int subject_resume(pid_t pid)
+{
+        return change(pid, SIGCONT, WCONTINUED);
 }
 
 void subject_stop(pid_t pid)

@@ -2,46 +2,90 @@
 #pragma once
 
 /*
- * What `nipc bench` measures: a subject is one way to ask another process for value + 1, by 40-byte
- * messages (a 32-byte header and a number), one at a time, several in flight, or many in one
- * message. Each is a pair of real processes; every answer is checked.
+ * What `nipc bench` measures: a subject is one way to ask another process. Most scenarios ask for
+ * value + 1, by 40-byte messages (a 32-byte header and a number), one at a time, several in flight,
+ * or many in one message; the others fetch a snapshot of cgroups, or have a payload sent back. Each
+ * subject is a pair of real processes; every answer is checked.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What all subjects of one run have in common. */
+enum subject_scenario {
+        SUBJECT_PING_PONG,
+        SUBJECT_PIPELINE,
+        SUBJECT_BATCH,
+        SUBJECT_SNAPSHOT,
+        SUBJECT_LARGE,
+        SUBJECT_N_SCENARIOS,
+};
+
+/* What both ends of a pair know before they are two. */
 struct subject_options {
-        const char *run_dir;  /* a private directory */
-        bool is_pipelined;    /* send and receive will be used, else ping or batch */
-        uint32_t batch_items; /* numbers in one batch message */
-        int server_cpu;       /* -1: not pinned */
+        enum subject_scenario scenario;
+        const char *run_dir; /* a private directory */
+        uint32_t depth;      /* of a pipeline: at most so many requests in flight */
+        uint32_t items;      /* in one batch or snapshot */
+        uint32_t bytes;      /* of one large payload, 8 or more */
+        int server_cpu;      /* -1: not pinned */
+        uint32_t profile;    /* of the subject */
+        void *memory;        /* shared by the two, made by prepare() */
+        size_t memory_size;
 };
 
 /* The client's end. Calls return 0, or a negative errno; a wrong answer is -EBADMSG. */
 struct subject_client;
 
+/* What a subject cannot do is NULL. */
 struct subject {
         const char *name;
+        uint32_t profile; /* NIPC_PROFILE_*; 0: bare, nothing of nipc in it */
+        bool by_default;  /* measured when nobody names profiles */
+        bool spins;       /* its server uses a CPU also when nobody asks */
+        /* Before the server's process is made: what the two share, in options->memory. */
+        int (*prepare)(struct subject_options *options);
         /* In the child: serves until killed. Writes one byte to ready_fd when it can be asked. */
         int (*serve)(const struct subject_options *options, int ready_fd);
+        /* options: borrowed until close. */
         int (*open)(const struct subject_options *options, struct subject_client **ret_client);
         void (*close)(struct subject_client *client);
+        /* Whether it is what it says. ret_reason: why not, owned, release with g_free(). */
+        int (*check)(struct subject_client *client, char **ret_reason);
         /* One round trip. */
         int (*ping)(struct subject_client *client, uint64_t value);
         /* Half of one: answers come in order. */
         int (*send)(struct subject_client *client, uint64_t value);
         int (*receive)(struct subject_client *client, uint64_t value);
-        /* One round trip of options.batch_items numbers from value on. */
+        /* One round trip of options.items numbers from value on. */
         int (*batch)(struct subject_client *client, uint64_t value);
+        /* One snapshot of options.items cgroups, all of them looked at. */
+        int (*snapshot)(struct subject_client *client, uint64_t value);
+        /* One round trip of options.bytes, different for each value. */
+        int (*large)(struct subject_client *client, uint64_t value);
 };
 
 extern const struct subject subject_baseline;
+extern const struct subject subject_shm_hybrid;
+extern const struct subject subject_ring;
 extern const struct subject subject_bare_seqpacket;
+extern const struct subject subject_bare_shm;
+extern const struct subject subject_bare_futex;
+extern const struct subject subject_bare_spin128;
+
+/* Whether it has what the scenario needs. */
+bool subject_can(const struct subject *subject, enum subject_scenario scenario);
 
 /* Starts serve() in a child. Returns its pid once it is ready, or a negative errno. */
 pid_t subject_start(const struct subject *subject, const struct subject_options *options);
+
+/*
+ * Halts a child that would use a CPU while others are measured, and lets it go on. Return once it
+ * has happened, 0 or a negative errno: -ECHILD when the child is gone.
+ */
+int subject_pause(pid_t pid);
+int subject_resume(pid_t pid);
 
 /* Ends a child of subject_start() and reaps it. */
 void subject_stop(pid_t pid);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The rows of `nipc bench`, and in the end a line per subject: medians over the repetitions, and
+ * for what is not bare its share of the throughput of each bare subject in the same repetition,
+ * since only what was measured in turns can be compared.
+ */
+
+#include "bench.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+const char *const bench_scenario_names[SUBJECT_N_SCENARIOS] = {
+        [SUBJECT_PING_PONG] = "ping-pong", [SUBJECT_PIPELINE] = "pipeline",
+        [SUBJECT_BATCH] = "batch",         [SUBJECT_SNAPSHOT] = "snapshot",
+        [SUBJECT_LARGE] = "large",
+};
+
+const char *const bench_placement_names[BENCH_N_PLACEMENTS] = {
+        [BENCH_PLACEMENT_FREE] = "free",
+        [BENCH_PLACEMENT_SAME] = "same",
+        [BENCH_PLACEMENT_TWO] = "two",
+};
+
+void bench_report_columns(FILE *csv)
+{
+        fputs("scenario,profile,placement,target_rps,repeat,duration_s,throughput,p50_us,p99_us,"
+              "p999_us,client_cpu,server_cpu\n",
+              csv);
+}
+
+void bench_report_row(const struct bench *bench, const struct bench_track *track, gint64 repeat)
+{
+        const struct bench_result *result =
+                &g_array_index(track->results, struct bench_result, track->results->len - 1);
+
+        fprintf(bench->csv,
+                "%s,%s,%s,%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
+                ",%.3f,%.1f,%.3f,%.3f,%.3f,%.3f,%.3f\n",
+                bench_scenario_names[bench->scenario], track->subject->name,
+                bench_placement_names[bench->placement], bench->rate, repeat, result->duration_s,
+                result->throughput, result->p50_us, result->p99_us, result->p999_us,
+                result->client_cpu, result->server_cpu);
+        fflush(bench->csv);
+}
+
+static gint compare_doubles(gconstpointer a, gconstpointer b)
+{
+        double x = *(const double *)a, y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+struct spread {
+        double min, median, max;
+};
+
+/* values: sorted by this. */
+static struct spread measure_spread(double *values, guint n)
+{
+        qsort(values, n, sizeof(*values), compare_doubles);
+        return (struct spread){values[0], values[n / 2], values[n - 1]};
+}
+
+static double get_throughput(const struct bench_result *result)
+{
+        return result->throughput;
+}
+
+static double get_p50(const struct bench_result *result)
+{
+        return result->p50_us;
+}
+
+static double get_cores(const struct bench_result *result)
+{
+        return result->client_cpu + result->server_cpu;
+}
+
+/* Of a track's results, each divided by that of `base` in the same repetition unless it is NULL. */
+static struct spread spread_of(const struct bench_track *track, const struct bench_track *base,
+                               double (*get)(const struct bench_result *result))
+{
+        guint n = track->results->len;
+        g_autofree double *values = g_new(double, n);
+
+        for (guint i = 0; i < n; i++) {
+                values[i] = get(&g_array_index(track->results, struct bench_result, i));
+                if (base)
+                        values[i] /= get(&g_array_index(base->results, struct bench_result, i));
+        }
+        return measure_spread(values, n);
+}
+
+void bench_report_summary(const struct bench *bench, const struct bench_track *tracks,
+                          guint n_tracks)
+{
+        fprintf(stderr, "%s, %s, medians of %" G_GINT64_FORMAT ":\n",
+                bench_scenario_names[bench->scenario], bench_placement_names[bench->placement],
+                bench->repeat);
+        for (guint i = 0; i < n_tracks; i++) {
+                const struct bench_track *track = &tracks[i];
+
+                fprintf(stderr, "  %s: %.0f/s, p50 %.3f us, %.2f cores", track->subject->name,
+                        spread_of(track, NULL, get_throughput).median,
+                        spread_of(track, NULL, get_p50).median,
+                        spread_of(track, NULL, get_cores).median);
+                for (guint k = 0; track->subject->profile && k < n_tracks; k++) {
+                        struct spread ratio;
+
+                        if (tracks[k].subject->profile)
+                                continue;
+                        ratio = spread_of(track, &tracks[k], get_throughput);
+                        fprintf(stderr, "; %.3f of %s (%.3f to %.3f)", ratio.median,
+                                tracks[k].subject->name, ratio.min, ratio.max);
+                }
+                fputc('\n', stderr);
+        }
+}
