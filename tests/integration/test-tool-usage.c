@@ -49,12 +49,24 @@ static const char *const wrong[] = {
         "serve increment --name ../x",
         "call increment 1 --name ..",
         "watch cgroups-snapshot --name a/b",
+        "bench nothing",
+        "bench --profile nothing",
+        "bench --profile ''",
+        "bench --profile baseline,baseline",
+        "bench --placement three",
+        "bench --duration 0",
+        "bench --repeat 0",
+        "bench pipeline --rate 1",
+        "bench pipeline --depth 257",
+        "bench batch --items 8193",
+        "bench large --bytes 7",
+        "bench large --bytes 67108865",
 };
 
 static const char *const helps[] = {
-        "--help",        "-h",          "--version", "serve --help", "call --help",
-        "watch --help",  "ping --help", "ls --help", "clean --help", "encode --help",
-        "decode --help",
+        "--help",        "-h",           "--version", "serve --help", "call --help",
+        "watch --help",  "ping --help",  "ls --help", "clean --help", "encode --help",
+        "decode --help", "bench --help",
 };
 
 /* Runs `nipc` with the words of `line`. */
