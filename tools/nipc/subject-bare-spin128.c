@@ -14,11 +14,10 @@ static int sleep_until(struct memory_cell *cell, uint32_t number, pid_t peer)
         uint32_t seen;
         int r = 0;
 
-        atomic_store_explicit(&cell->is_waiting, 1, memory_order_relaxed);
-        /* With the fence in publish(): one of us two sees what the other has stored. */
-        atomic_thread_fence(memory_order_seq_cst);
+        /* All four are seq_cst: of this pair and that in publish() one sees the other's store. */
+        atomic_store_explicit(&cell->is_waiting, 1, memory_order_seq_cst);
         while (r == 0 &&
-               (seen = atomic_load_explicit(&cell->number, memory_order_acquire)) != number)
+               (seen = atomic_load_explicit(&cell->number, memory_order_seq_cst)) != number)
                 r = memory_futex_wait(cell, seen, peer);
         atomic_store_explicit(&cell->is_waiting, 0, memory_order_relaxed);
         return r;
@@ -27,7 +26,7 @@ static int sleep_until(struct memory_cell *cell, uint32_t number, pid_t peer)
 static int spin(struct memory_cell *cell, uint32_t number, pid_t peer)
 {
         for (uint32_t i = 0; i < SPINS; i++) {
-                /* Pairs with the release in publish(). */
+                /* Pairs with the store in publish(). */
                 if (atomic_load_explicit(&cell->number, memory_order_acquire) == number)
                         return 0;
                 memory_pause();
@@ -37,10 +36,9 @@ static int spin(struct memory_cell *cell, uint32_t number, pid_t peer)
 
 static void publish(struct memory_cell *cell, uint32_t number)
 {
-        /* Pairs with the acquires in spin() and sleep_until(). */
-        atomic_store_explicit(&cell->number, number, memory_order_release);
-        atomic_thread_fence(memory_order_seq_cst); /* see sleep_until() */
-        if (atomic_load_explicit(&cell->is_waiting, memory_order_relaxed))
+        /* Pairs with the loads in spin() and sleep_until(). */
+        atomic_store_explicit(&cell->number, number, memory_order_seq_cst);
+        if (atomic_load_explicit(&cell->is_waiting, memory_order_seq_cst)) /* see sleep_until() */
                 memory_futex_wake(cell);
 }
 
