@@ -19,6 +19,8 @@ static gboolean can(const char *subject, const char *scenario)
 {
         if (g_str_equal(scenario, "snapshot"))
                 return !g_str_has_prefix(subject, "bare-");
+        if (g_str_equal(scenario, "pipeline"))
+                return !g_str_equal(subject, "shm-hybrid");
         return !g_str_equal(scenario, "large") || !g_str_equal(subject, "bare-seqpacket");
 }
 
