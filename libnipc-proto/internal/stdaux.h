@@ -13,11 +13,21 @@
 #define NIPC__CLEANUP(fn)   __attribute__((__cleanup__(fn)))
 #define NIPC__LIKELY(x)     __builtin_expect(!!(x), 1)
 #define NIPC__UNLIKELY(x)   __builtin_expect(!!(x), 0)
+#define NIPC__COLD          __attribute__((__cold__, __noinline__)) /* out of the way of the rest */
 #define NIPC__ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define NIPC__MIN(a, b)     ((a) < (b) ? (a) : (b))
 #define NIPC__MAX(a, b)     ((a) > (b) ? (a) : (b))
 #define NIPC__CONTAINER_OF(ptr, type, member) \
         ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/* gcc says so by a macro, clang by a feature. */
+#ifdef __SANITIZE_THREAD__
+#define NIPC__THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NIPC__THREAD_SANITIZER 1
+#endif
+#endif
 
 static inline void nipc__freep(void *p)
 {

@@ -11,15 +11,9 @@
 #include <nipc/wire.h>
 #include <stdbool.h>
 
+#include "batch-fast.h"
 #include "fault.h"
 #include "stdaux.h"
-
-enum {
-        ENTRY_OFFSET = 0,
-        ENTRY_LENGTH = 4,
-};
-
-_Static_assert(ENTRY_LENGTH + sizeof(uint32_t) == NIPC_BATCH_ENTRY_SIZE, "wire-v1 §3");
 
 /* Names the first entry that is wrong; one is. Apart, so that the loop over good ones is tight. */
 static __attribute__((__cold__, __noinline__)) int directory_fault(const uint8_t *payload,
@@ -29,15 +23,17 @@ static __attribute__((__cold__, __noinline__)) int directory_fault(const uint8_t
         size_t at;
 
         for (at = 0;; at += NIPC_BATCH_ENTRY_SIZE) {
-                uint32_t offset = nipc_load_u32(payload + at + ENTRY_OFFSET);
-                uint32_t length = nipc_load_u32(payload + at + ENTRY_LENGTH);
+                uint32_t offset = nipc_load_u32(payload + at + NIPC__BATCH_ENTRY_OFFSET);
+                uint32_t length = nipc_load_u32(payload + at + NIPC__BATCH_ENTRY_LENGTH);
 
                 if (offset % NIPC_ALIGNMENT)
-                        return fault_set(ret_fault, NIPC_PROTO_E_BAD_ALIGNMENT, at + ENTRY_OFFSET,
+                        return fault_set(ret_fault, NIPC_PROTO_E_BAD_ALIGNMENT,
+                                         at + NIPC__BATCH_ENTRY_OFFSET,
                                          "an item must start at a multiple of 8");
                 if ((uint64_t)offset + length > packed_size)
                         return fault_set(ret_fault, NIPC_PROTO_E_OUT_OF_BOUNDS,
-                                         at + (offset > packed_size ? ENTRY_OFFSET : ENTRY_LENGTH),
+                                         at + (offset > packed_size ? NIPC__BATCH_ENTRY_OFFSET
+                                                                    : NIPC__BATCH_ENTRY_LENGTH),
                                          "an item must end within the packed area");
         }
 }
@@ -57,8 +53,8 @@ NIPC__EXPORT int nipc_batch_view_init(struct nipc_batch_view *ret_view, const vo
                                  "the directory must fit the payload");
         packed_size = size - directory;
         for (at = 0; at < directory; at += NIPC_BATCH_ENTRY_SIZE) {
-                uint32_t offset = nipc_load_u32(p + at + ENTRY_OFFSET);
-                uint32_t length = nipc_load_u32(p + at + ENTRY_LENGTH);
+                uint32_t offset = nipc_load_u32(p + at + NIPC__BATCH_ENTRY_OFFSET);
+                uint32_t length = nipc_load_u32(p + at + NIPC__BATCH_ENTRY_LENGTH);
 
                 bad |= (offset % NIPC_ALIGNMENT) | ((uint64_t)offset + length > packed_size);
         }
@@ -75,21 +71,7 @@ NIPC__EXPORT int nipc_batch_view_init(struct nipc_batch_view *ret_view, const vo
 NIPC__EXPORT int nipc_batch_view_get(const struct nipc_batch_view *view, uint32_t index,
                                      const void **ret_item, size_t *ret_size)
 {
-        const uint8_t *entry;
-
-        if (NIPC__UNLIKELY(index >= view->item_count))
-                return NIPC_PROTO_E_OUT_OF_BOUNDS;
-        entry = view->payload + (size_t)index * NIPC_BATCH_ENTRY_SIZE;
-        *ret_item = view->payload + view->packed_offset + nipc_load_u32(entry + ENTRY_OFFSET);
-        *ret_size = nipc_load_u32(entry + ENTRY_LENGTH);
-        return 0;
-}
-
-static int batch_builder_fail(struct nipc_batch_builder *builder, int error)
-{
-        if (!builder->error)
-                builder->error = error;
-        return builder->error;
+        return nipc__batch_view_get(view, index, ret_item, ret_size);
 }
 
 NIPC__EXPORT int nipc_batch_builder_init(struct nipc_batch_builder *ret_builder, void *buf,
@@ -102,45 +84,8 @@ NIPC__EXPORT int nipc_batch_builder_init(struct nipc_batch_builder *ret_builder,
                 .max_items = max_items,
         };
         if ((uint64_t)max_items * NIPC_BATCH_ENTRY_SIZE > ret_builder->size)
-                return batch_builder_fail(ret_builder, NIPC_PROTO_E_OVERFLOW);
+                return nipc__batch_builder_fail(ret_builder, NIPC_PROTO_E_OVERFLOW);
         return 0;
-}
-
-/* Where the next item starts in the packed area, and how many bytes it may have. */
-static int batch_builder_next(struct nipc_batch_builder *builder, uint64_t *ret_start,
-                              size_t *ret_capacity)
-{
-        uint64_t packed_size, start;
-
-        if (NIPC__UNLIKELY(builder->error))
-                return builder->error;
-        if (NIPC__UNLIKELY(builder->n_items >= builder->max_items))
-                return batch_builder_fail(builder, NIPC_PROTO_E_OVERFLOW);
-        packed_size = builder->size - (uint64_t)builder->max_items * NIPC_BATCH_ENTRY_SIZE;
-        start = nipc_align8(builder->end);
-        if (NIPC__UNLIKELY(start > packed_size))
-                return batch_builder_fail(builder, NIPC_PROTO_E_OVERFLOW);
-        *ret_start = start;
-        *ret_capacity = (size_t)(packed_size - start);
-        return 0;
-}
-
-static uint8_t *batch_builder_packed(const struct nipc_batch_builder *builder)
-{
-        return builder->buf + (size_t)builder->max_items * NIPC_BATCH_ENTRY_SIZE;
-}
-
-/* Enters an item of which the bytes are in place: the gap before it, its entry, the new end. */
-static void batch_builder_enter(struct nipc_batch_builder *builder, size_t start, size_t size)
-{
-        uint8_t *entry = builder->buf + (size_t)builder->n_items * NIPC_BATCH_ENTRY_SIZE;
-
-        if (start != builder->end)
-                memset(batch_builder_packed(builder) + builder->end, 0, start - builder->end);
-        nipc_store_u32(entry + ENTRY_OFFSET, (uint32_t)start);
-        nipc_store_u32(entry + ENTRY_LENGTH, (uint32_t)size);
-        builder->end = start + size;
-        builder->n_items++;
 }
 
 NIPC__EXPORT int nipc_batch_builder_add(struct nipc_batch_builder *builder, const void *item,
@@ -150,45 +95,26 @@ NIPC__EXPORT int nipc_batch_builder_add(struct nipc_batch_builder *builder, cons
         size_t capacity;
         int r;
 
-        r = batch_builder_next(builder, &start, &capacity);
+        r = nipc__batch_builder_next(builder, &start, &capacity);
         if (NIPC__UNLIKELY(r))
                 return r;
         if (NIPC__UNLIKELY(size > capacity))
-                return batch_builder_fail(builder, NIPC_PROTO_E_OVERFLOW);
+                return nipc__batch_builder_fail(builder, NIPC_PROTO_E_OVERFLOW);
         if (size)
-                memcpy(batch_builder_packed(builder) + start, item, size);
-        batch_builder_enter(builder, (size_t)start, size);
+                memcpy(nipc__batch_builder_packed(builder) + start, item, size);
+        nipc__batch_builder_enter(builder, (size_t)start, size);
         return 0;
 }
 
 NIPC__EXPORT int nipc_batch_builder_reserve(struct nipc_batch_builder *builder, void **ret_item,
                                             size_t *ret_capacity)
 {
-        uint64_t start;
-        size_t capacity;
-        int r;
-
-        r = batch_builder_next(builder, &start, &capacity);
-        if (NIPC__UNLIKELY(r))
-                return r;
-        *ret_item = batch_builder_packed(builder) + start;
-        *ret_capacity = capacity;
-        return 0;
+        return nipc__batch_builder_reserve(builder, ret_item, ret_capacity);
 }
 
 NIPC__EXPORT int nipc_batch_builder_commit(struct nipc_batch_builder *builder, size_t size)
 {
-        uint64_t start;
-        size_t capacity;
-        int r;
-
-        r = batch_builder_next(builder, &start, &capacity);
-        if (NIPC__UNLIKELY(r))
-                return r;
-        if (NIPC__UNLIKELY(size > capacity))
-                return batch_builder_fail(builder, NIPC_PROTO_E_OVERFLOW);
-        batch_builder_enter(builder, (size_t)start, size);
-        return 0;
+        return nipc__batch_builder_commit(builder, size);
 }
 
 NIPC__EXPORT int nipc_batch_builder_finish(struct nipc_batch_builder *builder, size_t *ret_size)
@@ -200,7 +126,7 @@ NIPC__EXPORT int nipc_batch_builder_finish(struct nipc_batch_builder *builder, s
                 return builder->error;
         if (builder->n_items < builder->max_items) {
                 if (end)
-                        memmove(builder->buf + directory, batch_builder_packed(builder), end);
+                        memmove(builder->buf + directory, nipc__batch_builder_packed(builder), end);
                 builder->max_items = builder->n_items;
         }
         padding = (size_t)(nipc_align8(end) - end);

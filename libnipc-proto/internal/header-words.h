@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The outer header (wire-v1 §2) as four words of the machine, for where messages go through memory.
+ * libnipc-proto itself reads and writes it field by field: it is also built for the other byte
+ * order, which this is not.
+ */
+
+#include "header-fast.h"
+#include <stddef.h>
+#include <string.h>
+
+/*
+ * From kind on struct nipc_header is the wire's own layout: host byte order, no padding. What comes
+ * before is the same in every message. So a header is four words of which one is compared and three
+ * are copied.
+ */
+#define NIPC__HEADER_WORDS 4u
+
+#define NIPC__HEADER_ASSERT(field, offset)                                                  \
+        _Static_assert(offsetof(struct nipc_header, field) + NIPC__HEADER_KIND == (offset), \
+                       "wire-v1 §2")
+NIPC__HEADER_ASSERT(kind, NIPC__HEADER_KIND);
+NIPC__HEADER_ASSERT(flags, NIPC__HEADER_FLAGS);
+NIPC__HEADER_ASSERT(code, NIPC__HEADER_CODE);
+NIPC__HEADER_ASSERT(transport_status, NIPC__HEADER_TRANSPORT_STATUS);
+NIPC__HEADER_ASSERT(payload_len, NIPC__HEADER_PAYLOAD_LEN);
+NIPC__HEADER_ASSERT(item_count, NIPC__HEADER_ITEM_COUNT);
+NIPC__HEADER_ASSERT(message_id, NIPC__HEADER_MESSAGE_ID);
+_Static_assert(sizeof(struct nipc_header) == NIPC_HEADER_SIZE - NIPC__HEADER_KIND, "wire-v1 §2");
+
+/* The first word: magic, version, header_len. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NIPC__HEADER_START \
+        ((uint64_t)NIPC_MAGIC | (uint64_t)NIPC_VERSION << 32 | (uint64_t)NIPC_HEADER_SIZE << 48)
+#else
+#define NIPC__HEADER_START \
+        ((uint64_t)NIPC_MAGIC << 32 | (uint64_t)NIPC_VERSION << 16 | (uint64_t)NIPC_HEADER_SIZE)
+#endif
+
+/*
+ * A header from its four words, each of them in a register: stores that are read back as something
+ * wider would cost more than all the rest. Returns whether it is a good one.
+ */
+static inline bool nipc__header_from_words(uint64_t start, uint64_t kind_to_status, uint64_t sizes,
+                                           uint64_t message_id, struct nipc_header *ret_header)
+{
+        uint8_t *p = (uint8_t *)ret_header;
+
+        memcpy(p, &kind_to_status, sizeof(kind_to_status));
+        memcpy(p + sizeof(uint64_t), &sizes, sizeof(sizes));
+        ret_header->message_id = message_id;
+        return start == NIPC__HEADER_START && ret_header->kind >= NIPC_KIND_REQUEST &&
+               ret_header->kind <= NIPC_KIND_CONTROL;
+}
+
+/* Writes a header, but for its payload_len, which is the third argument. */
+static inline void nipc__header_write_with(const struct nipc_header *header, void *buf,
+                                           uint32_t payload_len)
+{
+        const uint64_t start = NIPC__HEADER_START;
+        uint8_t *p = buf;
+
+        memcpy(p, &start, sizeof(start));
+        memcpy(p + NIPC__HEADER_KIND, header, offsetof(struct nipc_header, payload_len));
+        memcpy(p + NIPC__HEADER_PAYLOAD_LEN, &payload_len, sizeof(payload_len));
+        memcpy(p + NIPC__HEADER_ITEM_COUNT, &header->item_count,
+               sizeof(*header) - offsetof(struct nipc_header, item_count));
+}
