@@ -50,16 +50,11 @@ static int grow(struct nipc__in_flight *set)
         return 0;
 }
 
-int nipc__in_flight_add(struct nipc__in_flight *set, uint64_t id)
+int nipc__in_flight_add_slow(struct nipc__in_flight *set, uint64_t id)
 {
         uint32_t i;
         int r;
 
-        if (NIPC__LIKELY(!set->has_first && !set->n_ids && set->max_ids)) {
-                set->first = id;
-                set->has_first = true;
-                return 0;
-        }
         if (set->has_first && set->first == id)
                 return -EEXIST;
         i = set->n_slots ? find(set, id) : 0;
@@ -78,14 +73,10 @@ int nipc__in_flight_add(struct nipc__in_flight *set, uint64_t id)
         return 0;
 }
 
-bool nipc__in_flight_remove(struct nipc__in_flight *set, uint64_t id)
+bool nipc__in_flight_remove_slow(struct nipc__in_flight *set, uint64_t id)
 {
         uint32_t mask = set->n_slots - 1, hole, i;
 
-        if (NIPC__LIKELY(set->has_first && set->first == id)) {
-                set->has_first = false;
-                return true;
-        }
         if (!set->n_ids)
                 return false;
         hole = find(set, id);

@@ -12,6 +12,8 @@ struct nipc_listener {
         uint32_t preferred;
         uint32_t refused_profiles; /* asked for, not built in */
         uint32_t packet_size;      /* 0: ask the socket */
+        uint32_t max_ring_bytes;
+        struct nipc__shm_place *shm_place; /* NULL unless that is offered */
         uint64_t auth_token;
         bool (*authorize)(void *userdata, const struct nipc_peer *peer);
         void *userdata;

@@ -34,6 +34,11 @@ static int check_listener_config(struct nipc_listener_config *config)
                 config->backlog = NIPC__DEFAULT_BACKLOG;
         if (!config->supported_profiles)
                 config->supported_profiles = NIPC_PROFILE_BASELINE;
+        if (!config->max_ring_bytes)
+                config->max_ring_bytes = NIPC__DEFAULT_RING_BYTES;
+        if (config->max_ring_bytes < NIPC__MIN_RING_BYTES ||
+            config->max_ring_bytes > NIPC__MAX_RING_BYTES)
+                return -EINVAL;
         if (!config->max_request_payload_bytes)
                 config->max_request_payload_bytes = NIPC__DEFAULT_PAYLOAD_BYTES;
         if (!config->max_response_payload_bytes)
@@ -68,6 +73,7 @@ NIPC__EXPORT int nipc_listener_open(const struct nipc_listener_config *user_conf
         listener->auth_token = config.auth_token;
         listener->authorize = config.authorize;
         listener->userdata = config.userdata;
+        listener->max_ring_bytes = config.max_ring_bytes;
         atomic_init(&listener->last_session_id, 0);
         nipc_listener_set_limits(listener, config.max_request_payload_bytes,
                                  config.max_response_payload_bytes);
@@ -85,6 +91,7 @@ NIPC__EXPORT struct nipc_listener *nipc_listener_close(struct nipc_listener *lis
         if (!listener)
                 return NULL;
         nipc__listener_os_close(listener);
+        nipc__shm_place_unref(listener->shm_place);
         free(listener);
         return NULL;
 }
@@ -117,11 +124,11 @@ static void fill_policy(struct nipc_listener *listener, struct nipc_session *ses
                 .session_id = id + 1,
         };
         session->proposed_packet_size = session->policy.packet_size;
-        session->refused_profiles = listener->refused_profiles;
-        if (session->refused_profiles) {
-                session->downgrade_error = -EPROTONOSUPPORT;
-                session->downgrade_step = "profile not built in";
-        }
+        session->max_ring_bytes = listener->max_ring_bytes;
+        session->shm_place = nipc__shm_place_ref(listener->shm_place);
+        if (listener->refused_profiles)
+                nipc__session_downgrade(session, listener->refused_profiles, -EPROTONOSUPPORT,
+                                        "profile not built in");
 }
 
 NIPC__EXPORT int nipc_listener_accept(struct nipc_listener *listener, uint64_t deadline_ns,
@@ -135,7 +142,7 @@ NIPC__EXPORT int nipc_listener_accept(struct nipc_listener *listener, uint64_t d
         session = nipc__session_new(NIPC__ROLE_SERVER);
         if (!session)
                 return -ENOMEM;
-        r = nipc__listener_os_accept(listener, deadline_ns, session);
+        r = nipc__listener_os_accept(listener, nipc__wait_or_not(deadline_ns), session);
         if (r == 0 && listener->authorize &&
             !listener->authorize(listener->userdata, &session->peer))
                 r = -EACCES;

@@ -11,6 +11,7 @@
  */
 
 #include "link.h"
+#include "stdaux.h"
 #include <errno.h>
 #include <nipc/batch.h>
 #include <nipc/endpoint.h>
@@ -30,6 +31,9 @@
 #define NIPC__DEFAULT_IN_FLIGHT     1024u
 #define NIPC__DEFAULT_BACKLOG       128u
 #define NIPC__MIN_RECEIVE_BUFFER    (NIPC_HEADER_SIZE + 1024u) /* client-server §1 */
+#define NIPC__DEFAULT_RING_BYTES    (256u * 1024)
+#define NIPC__MIN_RING_BYTES        (32u * 1024)
+#define NIPC__MAX_RING_BYTES        (16u * 1024 * 1024)
 
 enum nipc__role {
         NIPC__ROLE_CLIENT,
@@ -61,10 +65,28 @@ struct nipc__in_flight {
         uint32_t n_ids;                     /* in the table */
 };
 
+int nipc__in_flight_add_slow(struct nipc__in_flight *set, uint64_t id);
+bool nipc__in_flight_remove_slow(struct nipc__in_flight *set, uint64_t id);
+
 /* Returns 0, -EEXIST, -EBUSY (max_ids are outstanding) or -ENOMEM. */
-int nipc__in_flight_add(struct nipc__in_flight *set, uint64_t id);
+static inline int nipc__in_flight_add(struct nipc__in_flight *set, uint64_t id)
+{
+        if (set->has_first || set->n_ids || !set->max_ids)
+                return nipc__in_flight_add_slow(set, id);
+        set->first = id;
+        set->has_first = true;
+        return 0;
+}
+
 /* Whether the id was there; it is not any more. */
-bool nipc__in_flight_remove(struct nipc__in_flight *set, uint64_t id);
+static inline bool nipc__in_flight_remove(struct nipc__in_flight *set, uint64_t id)
+{
+        if (!set->has_first || set->first != id)
+                return nipc__in_flight_remove_slow(set, id);
+        set->has_first = false;
+        return true;
+}
+
 size_t nipc__in_flight_count(const struct nipc__in_flight *set);
 void nipc__in_flight_clear(struct nipc__in_flight *set);
 void nipc__in_flight_deinit(struct nipc__in_flight *set);
@@ -87,21 +109,65 @@ struct nipc__plane_ops {
         uint32_t profile;
         /* Sends session->out from where it stands. 0 when all of it is sent. */
         int (*send)(struct nipc_session *session, uint64_t deadline_ns);
-        /* Receives one message, going on with session->assembly if session->receiving. */
+        /*
+         * Receives one message, going on with session->assembly if session->receiving. Records its
+         * failures itself (nipc__session_result).
+         */
         int (*receive)(struct nipc_session *session, uint64_t deadline_ns,
                        struct nipc_message *ret_message);
         /* Waits until receive would not have to. */
         int (*wait)(struct nipc_session *session, uint64_t deadline_ns);
-        int (*get_fd)(const struct nipc_session *session);
+        /* For a caller who polls by himself. */
+        int (*get_fd)(struct nipc_session *session);
         /* Releases what the plane holds beside the link; NULL if nothing. */
         void (*close)(struct nipc_session *session);
+
+        /*
+         * The rest is NULL on planes whose messages the kernel moves.
+         *
+         * send_now: the whole message, if that needs no waiting; -EAGAIN: the long way.
+         * reserve: lends memory of the plane's own for a payload (nipc__session_lend), or of the
+         * session's (nipc__session_reserve_buffer). commit: sends what the plane lent. All of them
+         * record their failures themselves.
+         */
+        int (*send_now)(struct nipc_session *session, const struct nipc_header *header,
+                        const void *payload, size_t payload_size);
+        int (*reserve)(struct nipc_session *session, size_t capacity, void **ret_payload);
+        int (*commit)(struct nipc_session *session, const struct nipc_header *header,
+                      size_t payload_size);
+
+        /*
+         * For the poller. look: which of these events are there, by a look into memory. arm: makes
+         * the link readable when one of them comes; returns those that are there already (then
+         * nothing is armed), or 0. disarm: the poller looks by itself again.
+         */
+        uint32_t (*look)(struct nipc_session *session, uint32_t events);
+        uint32_t (*arm)(struct nipc_session *session, uint32_t events);
+        void (*disarm)(struct nipc_session *session);
+        bool (*hear)(struct nipc_session *session);
+        /*
+         * Beside the link: what arm makes readable where a message cannot do that to the link. It
+         * is borrowed, and its becoming readable is what counts. NULL: the link alone.
+         */
+        int (*get_bell)(struct nipc_session *session);
 };
 
-/* What a poller remembers of a session or listener it watches. */
+/* What a poller remembers of a session it watches. */
 struct nipc__watch {
         void *userdata;
         uint32_t events; /* registered NIPC_EVENT_* bits */
         bool active;
+        bool is_in_memory;   /* of a plane that the kernel knows nothing of */
+        bool is_hot;         /* in the poller's list: memory is looked at, nothing is armed */
+        bool has_link_event; /* the link has something to say that nobody has heard yet */
+        bool has_bell;       /* the poller watches a second descriptor */
+        int bell_fd;
+        struct nipc_session *next; /* in that list */
+        struct nipc_session *prev;
+        struct nipc_poller *poller;
+        uint64_t batch; /* of events that it was named in last, and where */
+        int batch_index;
+        uint32_t n_misses; /* looks of a caller in vain */
 };
 
 struct nipc_session {
@@ -116,6 +182,7 @@ struct nipc_session {
         uint32_t proposed_packet_size;
         uint32_t tx_max_payload_bytes; /* agreed 0 means no limit, UINT32_MAX here */
         uint32_t tx_max_items;
+        uint32_t tx_capacity; /* payload bytes of the largest message of any kind */
         struct nipc__in_flight in_flight;
 
         bool receiving; /* a message is half received: assembly, and bytes in rx */
@@ -125,10 +192,13 @@ struct nipc_session {
         struct nipc__buffer tx;
         size_t tx_lent; /* payload capacity lent by reserve, 0 when none is */
         bool tx_is_lent;
+        bool tx_is_planes;                   /* what is lent is memory of the plane */
+        uint32_t tx_whole_bytes;             /* header included: what is never sent in parts */
         struct nipc_session_buffers *shared; /* borrowed */
 
         struct nipc_hello_ack agreed;
         uint32_t max_receive_bytes;
+        uint32_t offered_profiles; /* clients */
         uint32_t refused_profiles;
         int downgrade_error;
         const char *downgrade_step;
@@ -138,6 +208,18 @@ struct nipc_session {
         uint16_t refuse_status;          /* servers: refuse whatever HELLO says */
 
         struct nipc__watch watch;
+
+        bool is_link_polled;     /* by a caller, since before the handshake was complete */
+        struct nipc__ring *ring; /* of the plane of that name, else NULL */
+        uint32_t max_ring_bytes;
+        uint32_t unusable_profiles; /* clients: why the handshake failed, another may do without */
+
+        struct nipc__shm *shm;             /* of the plane of that name, else NULL */
+        struct nipc__shm_place *shm_place; /* servers that offer it: a reference */
+        struct {
+                const struct nipc_session_config *config;
+                uint64_t deadline_ns;
+        } opening; /* clients, during the handshake; borrowed */
 };
 
 /* Sessions are made by open (client) and accept (server); the link is -1/invalid until set. */
@@ -151,6 +233,33 @@ int nipc__os_error(int error);
 int nipc__session_fail(struct nipc_session *session, uint32_t stage, int error, int os_error);
 int nipc__session_fail_fault(struct nipc_session *session, uint32_t stage, int error,
                              const struct nipc_fault *fault);
+
+/* Whether an error ends the session. */
+bool nipc__session_is_fatal(int error);
+
+/* What a plane says of itself: a failure is recorded unless it only says "not yet". Returns r. */
+int nipc__session_result(struct nipc_session *session, uint32_t stage, int r);
+
+/* Lingering and spinning are for those who receive; to all others they mean not to wait. */
+static inline uint64_t nipc__wait_or_not(uint64_t deadline_ns)
+{
+        return deadline_ns <= NIPC_DEADLINE_SPIN ? NIPC_DEADLINE_NOW : deadline_ns;
+}
+
+/* What the session waits for, however it is told of it. */
+static inline uint32_t nipc__session_get_events(const struct nipc_session *session)
+{
+        return NIPC_EVENT_IN | (session->out.active ? NIPC_EVENT_OUT : 0);
+}
+
+/* A plane lends its own memory, or the session does; what reserve ends in. */
+static inline void nipc__session_lend(struct nipc_session *session, size_t capacity)
+{
+        session->tx_lent = capacity;
+        session->tx_is_lent = session->tx_is_planes = true;
+}
+
+int nipc__session_reserve_buffer(struct nipc_session *session, size_t capacity, void **ret_payload);
 
 /* -ECANCELED if the session was cancelled, else error. For calls that the link's end woke. */
 static inline int nipc__session_cancelled_or(const struct nipc_session *session, int error)
@@ -185,8 +294,33 @@ static inline int nipc__session_check_inbound(struct nipc_session *session,
 int nipc__session_check_complete(struct nipc_session *session, const struct nipc_header *header,
                                  const uint8_t *payload);
 
+/* A whole message was received; the payload lies at payload. Returns 1, or why it is refused. */
+static inline int nipc__session_finish(struct nipc_session *session,
+                                       const struct nipc_header *header, const uint8_t *payload,
+                                       struct nipc_message *ret_message)
+{
+        if (NIPC__UNLIKELY(header->flags & NIPC_FLAG_BATCH)) {
+                int r = nipc__session_check_complete(session, header, payload);
+
+                if (r < 0)
+                        return r;
+        }
+        if (&ret_message->header != header)
+                ret_message->header = *header;
+        ret_message->payload = payload;
+        ret_message->payload_size = header->payload_len;
+        return 1;
+}
+
+/* Room in our own rx buffer for the next packet of session->assembly: memory follows what comes. */
+int nipc__session_room_for_next(struct nipc_session *session, size_t packet_size);
+
 /* The buffer messages are received into now, and taking it over from a shared one. */
-struct nipc__buffer *nipc__session_rx(struct nipc_session *session);
+static inline struct nipc__buffer *nipc__session_rx(struct nipc_session *session)
+{
+        return session->shared && !session->rx.bytes ? &session->shared->rx : &session->rx;
+}
+
 int nipc__session_own_rx(struct nipc_session *session, size_t size, size_t keep);
 
 /* Takes what was agreed: limits, plane. */
@@ -195,12 +329,52 @@ void nipc__session_agree(struct nipc_session *session, const struct nipc_hello_a
 /* ---- implemented once per system ------------------------------------------------------------ */
 
 /* Profiles this build has a plane for. */
-#define NIPC__AVAILABLE_PROFILES NIPC_PROFILE_BASELINE
+#define NIPC__AVAILABLE_PROFILES \
+        (NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_RING)
 
 extern const struct nipc__plane_ops nipc__uds_ops;
+extern const struct nipc__plane_ops nipc__ring_ops;
+extern const struct nipc__plane_ops nipc__shm_ops;
 
-/* The plane for a selected profile bit; unknown bits stay on the baseline (wire-v1 §1). */
-const struct nipc__plane_ops *nipc__plane_for_profile(uint32_t profile);
+/*
+ * Profiles that are more than a bit. Each function notes in the session what it had to give up.
+ *
+ * offer (client, before HELLO): makes what the profiles of *profiles need and strips those for
+ * which that failed. *ret_fd: what HELLO carries, borrowed from the session; -1: nothing. attach
+ * (client): takes what the server prepared for the profile it selected. fd: what HELLO_ACK carried,
+ * -1: nothing; taken in any case. After an error the profile is not usable this time. prepare
+ * (server, before HELLO_ACK): the other half. fd and *ret_fd as above. release: gives all of that
+ * back, when the session ends.
+ */
+void nipc__plane_offer(struct nipc_session *session, const struct nipc_session_config *config,
+                       uint32_t *profiles, int *ret_fd);
+int nipc__plane_attach(struct nipc_session *session, const struct nipc_hello_ack *ack, int fd);
+int nipc__plane_prepare(struct nipc_session *session, const struct nipc_hello_ack *ack, int fd,
+                        int *ret_fd);
+void nipc__plane_release(struct nipc_session *session);
+
+/* A watched session waited by itself, and is not armed any more: the poller must look at it. */
+void nipc__poller_look_again(struct nipc_session *session);
+
+static inline void nipc__session_end_wait(struct nipc_session *session)
+{
+        if (NIPC__UNLIKELY(session->watch.active && !session->watch.is_hot))
+                nipc__poller_look_again(session);
+}
+
+/* The handshake is complete. Returns the size of what is never sent in parts over the ring. */
+uint32_t nipc__ring_begin(struct nipc_session *session);
+
+/* The payload of the largest message that fits the region, our way. */
+uint32_t nipc__shm_get_max_payload_bytes(const struct nipc__shm *shm);
+
+/* References to where a listener's regions lie; take and return NULL. */
+struct nipc__shm_place *nipc__shm_place_ref(struct nipc__shm_place *place);
+struct nipc__shm_place *nipc__shm_place_unref(struct nipc__shm_place *place);
+
+/* Notes that profiles both sides may have had cannot be used; the first reason is kept. */
+void nipc__session_downgrade(struct nipc_session *session, uint32_t profiles, int error,
+                             const char *step);
 
 /* Connects session->link, checks who is there, shakes hands. */
 int nipc__client_handshake(struct nipc_session *session, const struct nipc_session_config *config,

@@ -10,6 +10,10 @@
  *                             server that has just answered and expects the next request of the
  *                             same session, which is cheaper to wait for than for all sessions;
  *                             only receive waits, everything else takes it as NIPC_DEADLINE_NOW
+ *   NIPC_DEADLINE_SPIN (2)    wait for as long as that needs no system call, then -EAGAIN: for a
+ *                             caller who expects an answer at once and would rather not read the
+ *                             clock for it; only receive waits, and only where messages come
+ *                             through memory
  *   NIPC_DEADLINE_NEVER       no deadline: for loops that something else can wake
  *   any other value           the call fails with -ETIMEDOUT when it has passed
  *
@@ -25,6 +29,7 @@ extern "C" {
 
 #define NIPC_DEADLINE_NOW    UINT64_C(0)
 #define NIPC_DEADLINE_LINGER UINT64_C(1)
+#define NIPC_DEADLINE_SPIN   UINT64_C(2)
 #define NIPC_DEADLINE_NEVER  UINT64_MAX
 
 /* The time a wait takes at most when the caller named none. */

@@ -71,10 +71,10 @@ int nipc_endpoint_list(const char *run_dir, int (*visit)(void *userdata, const c
                        void *userdata);
 
 /*
- * Removes what a dead owner of this endpoint left: socket, lock file. Takes the owner's lock while
- * it does, so that it never races a server that starts.
- * Returns 1 if something was removed, 0 if there was nothing, -EBUSY if the endpoint is live,
- * -EEXIST if something is there that is not ours to remove, or another negative errno. Since: 0.1
+ * Removes what a dead owner of this endpoint left: socket, lock file, regions of shared memory.
+ * Takes the owner's lock while it does, so that it never races a server that starts. Returns 1 if
+ * something was removed, 0 if there was nothing, -EBUSY if the endpoint is live, -EEXIST if
+ * something is there that is not ours to remove, or another negative errno. Since: 0.1
  */
 int nipc_endpoint_clean(const char *run_dir, const char *service);
 

@@ -49,7 +49,8 @@ struct nipc_listener_config {
          * NULL: whoever the endpoint's permissions let in. Called by the thread that accepts.
          */
         bool (*authorize)(void *userdata, const struct nipc_peer *peer);
-        void *userdata; /* for authorize; borrowed until close */
+        void *userdata;          /* for authorize; borrowed until close */
+        uint32_t max_ring_bytes; /* RING: memory for responses, 32 KiB to 16 MiB; 0: 256 KiB */
 };
 
 #define NIPC_LISTENER_CONFIG_INIT NIPC_INIT(struct nipc_listener_config)

@@ -11,6 +11,9 @@
  *
  * Readiness is level-triggered: what is not drained is reported again.
  *
+ * Sessions with the SHM_HYBRID profile are watched with the help of a thread of the library, see
+ * nipc_session_get_fd() in <nipc/session.h>; it ends when the last of them is closed.
+ *
  * Threading: wake from any thread and from signal handlers; all else by the one thread that waits.
  */
 
@@ -45,7 +48,8 @@ int nipc_poller_get_fd(const struct nipc_poller *poller);
 
 /*
  * Watches a session for nipc_session_get_events(). userdata must not be NULL.
- * Returns 0, -EINVAL, -EEXIST, -ENOMEM, -ENOSPC (the system's limit on watches). Since: 0.1
+ * Returns 0, -EINVAL, -EEXIST, -ENOMEM, -ENOSPC (the system's limit on watches), or for SHM_HYBRID
+ * what nipc_session_get_fd() may. Since: 0.1
  */
 int nipc_poller_add_session(struct nipc_poller *poller, struct nipc_session *session,
                             void *userdata);
@@ -60,7 +64,8 @@ int nipc_poller_add_listener(struct nipc_poller *poller, struct nipc_listener *l
 /*
  * Tells the poller that what a session waits for may have changed: call it when a handshake ended,
  * a send stayed pending or was flushed. Costs nothing when nothing changed. events: what to wait
- * for; 0 parks the session (nothing is reported but, possibly, the end of it). Since: 0.1
+ * for; 0 parks the session (nothing is reported but, possibly, the end of it). Returns as
+ * add_session. Since: 0.1
  */
 int nipc_poller_update_session(struct nipc_poller *poller, struct nipc_session *session,
                                uint32_t events);

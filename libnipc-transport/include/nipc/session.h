@@ -21,7 +21,14 @@
  * order (wire-v1 §7). A server gets its sessions from nipc_listener_accept().
  *
  * In an event loop: wait for nipc_session_get_events() on nipc_session_get_fd() (or use a poller,
- * <nipc/poller.h>), then call handshake, receive or flush with NIPC_DEADLINE_NOW until -EAGAIN.
+ * <nipc/poller.h>), then call handshake, or flush if something is pending and receive, with
+ * NIPC_DEADLINE_NOW until -EAGAIN. Receive until -EAGAIN before the first wait, too: what has come
+ * through memory before somebody polled makes no descriptor readable.
+ *
+ * Profiles: which mechanism moves the messages is agreed in the handshake, the best that both sides
+ * offer and prefer (wire-v1 §5). NIPC_PROFILE_RING is shared memory between peers of ours, without
+ * a system call as long as both are awake, and made for many messages in flight. Memory that cannot
+ * be made or handed over costs the profile, not the session: nipc_session_get_info() says why.
  *
  * Errors of all calls that move messages; after any but those marked * close the session:
  *   -EAGAIN *       would wait, and the deadline is NIPC_DEADLINE_NOW
@@ -106,6 +113,7 @@ struct nipc_session_config {
          * run directory; anyone else is refused with -EACCES before a byte is sent, unless:
          */
         bool trust_any_server;
+        uint32_t max_ring_bytes; /* RING: memory for requests, 32 KiB to 16 MiB; 0: 256 KiB */
 };
 
 #define NIPC_SESSION_CONFIG_INIT NIPC_INIT(struct nipc_session_config)
@@ -130,6 +138,11 @@ struct nipc_session_info {
         uint32_t max_response_batch_items;
         uint32_t packet_size;
         struct nipc_peer peer;
+        /*
+         * Of refused_profiles: those that the server selected and this side could not take, which
+         * cost another connection. Whoever connects again may want to leave them out for a while.
+         */
+        uint32_t unusable_profiles;
 };
 
 #define NIPC_SESSION_INFO_INIT NIPC_INIT(struct nipc_session_info)
@@ -140,6 +153,9 @@ struct nipc_message {
         const void *payload; /* never NULL */
         size_t payload_size; /* = header.payload_len */
 };
+
+/* The NIPC_PROFILE_* bits that this build has a data plane for. Since: 0.1 */
+uint32_t nipc_profile_get_available(void);
 
 /*
  * Connects and shakes hands. Blocks until the deadline at most, cancellable throughout.
@@ -224,6 +240,18 @@ int nipc_session_receive(struct nipc_session *session, uint64_t deadline_ns,
                          struct nipc_message *ret_message);
 
 /*
+ * nipc_session_send() and then nipc_session_receive(), with one deadline: a client's round trip,
+ * for when no other request is in flight, in fewer steps. What is received is not looked at: it may
+ * answer another request. -EAGAIN (of NIPC_DEADLINE_SPIN, too) and -ETIMEDOUT leave three cases:
+ * nipc_session_has_pending() says that the request is half sent: flush, then receive;
+ * nipc_session_get_in_flight() counts it, or nipc_session_is_receiving() its answer: receive;
+ * otherwise nothing was sent: call again. Since: 0.1
+ */
+int nipc_session_call(struct nipc_session *session, const struct nipc_header *header,
+                      const void *payload, size_t payload_size, uint64_t deadline_ns,
+                      struct nipc_message *ret_message);
+
+/*
  * Waits until receive would not have to wait: data, or the end of the session. Returns 0 or an
  * error of the table above. Since: 0.1
  */
@@ -234,11 +262,27 @@ int nipc_session_wait(struct nipc_session *session, uint64_t deadline_ns);
 
 /*
  * The pollable descriptor of the session: readable when there is something to receive or the peer
- * is gone, writable when more can be sent. Borrowed; never read, write or close it. Since: 0.1
+ * is gone, writable when more can be sent; on profiles in shared memory it is readable for all of
+ * that (wait for nipc_session_get_events()). There it is a descriptor of its own, made by the first
+ * call after the handshake: ask again when the handshake is complete. Borrowed until close; never
+ * read, write or close it. Asking for it makes the peer ring for each message that finds us without
+ * news: a poller, which looks into memory first, is faster.
+ *
+ * SHM_HYBRID: a NetIPC v1 peer wakes by futex, which no descriptor covers. A thread of the library
+ * watches for it, one per process and 127 sessions, asleep unless something comes, all signals
+ * blocked but those of faults: for a client's session from the first call of this, or from when a
+ * poller watches it, until close; for a server's from the handshake on, so that it is a baseline
+ * session where there can be no such thread. Clients that are never polled for have none.
+ *
+ * Returns a descriptor, -EINVAL, or (shared memory, first call) -ENOMEM, -EMFILE, -EAGAIN (no
+ * thread) or another negative errno. Since: 0.1
  */
 int nipc_session_get_fd(const struct nipc_session *session);
 
-/* What the session waits for now: NIPC_EVENT_* bits. Since: 0.1 */
+/*
+ * What to wait for on that descriptor now: NIPC_EVENT_* bits. In shared memory it is NIPC_EVENT_IN
+ * even when a message is half sent. Since: 0.1
+ */
 uint32_t nipc_session_get_events(const struct nipc_session *session);
 
 /*

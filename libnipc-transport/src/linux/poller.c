@@ -9,6 +9,8 @@
  * members of the poller, listeners at their slot, everything else is a session.
  */
 
+#include "news.h"
+#include "spin.h"
 #include "stdaux.h"
 #include "transport-private.h"
 #include <errno.h>
@@ -25,11 +27,38 @@ struct listener_slot {
         void *userdata;
 };
 
+/*
+ * While sessions in memory keep the poller busy the kernel is asked now and then whether there is
+ * anything else: so often, after so many turns of our own between two looks at the clock. When that
+ * has gone on for a while the kernel is asked to write its news to memory instead, see news.h;
+ * where it cannot it is asked more rarely. Chosen, not tuned.
+ */
+#define ASK_INTERVAL_NS  UINT64_C(100000)
+#define ASK_INTERVAL_MAX UINT64_C(2000000)
+#define TURNS_PER_CLOCK  16u
+#define ASKS_BEFORE_NEWS 8u
+
 struct nipc_poller {
         int epoll_fd;
         int wake_fd;
         int timer_fd;
         struct listener_slot listeners[MAX_LISTENERS];
+
+        /*
+         * Sessions whose messages come through memory and that are not armed: nobody but us will
+         * notice what comes. Those that had something are put behind those that had not.
+         */
+        struct nipc_session *hot; /* circular, NULL when there is none */
+        struct nipc__spinner spinner;
+        struct nipc__news news;
+        uint64_t asked_ns; /* when the kernel was asked last while we were busy */
+        uint64_t ask_interval_ns;
+        uint32_t n_asks;
+        uint32_t n_turns;
+        uint64_t n_batches;   /* waits so far: which events belong together */
+        atomic_bool is_woken; /* by nipc_poller_wake(), and not by ourselves */
+        bool has_memory;      /* there are, or were, sessions in memory */
+        bool is_polled; /* by the caller: he sees what the kernel sees, so all must be armed */
 };
 
 static uint32_t to_epoll(uint32_t events)
@@ -68,6 +97,8 @@ NIPC__EXPORT int nipc_poller_new(struct nipc_poller **ret_poller)
         if (!poller)
                 return -ENOMEM;
         poller->wake_fd = poller->timer_fd = -1;
+        poller->ask_interval_ns = ASK_INTERVAL_NS;
+        nipc__spinner_init(&poller->spinner, NIPC__SPIN_SERVER_NS);
         poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (poller->epoll_fd >= 0)
                 poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -91,6 +122,7 @@ NIPC__EXPORT struct nipc_poller *nipc_poller_free(struct nipc_poller *poller)
 {
         if (!poller)
                 return NULL;
+        nipc__news_close(&poller->news);
         if (poller->timer_fd >= 0)
                 close(poller->timer_fd);
         if (poller->wake_fd >= 0)
@@ -101,9 +133,183 @@ NIPC__EXPORT struct nipc_poller *nipc_poller_free(struct nipc_poller *poller)
         return NULL;
 }
 
+/* ---- sessions in memory --------------------------------------------------------------------- */
+
+/* To the end of the list. */
+static void heat(struct nipc_poller *poller, struct nipc_session *session)
+{
+        struct nipc__watch *watch = &session->watch;
+
+        if (watch->is_hot)
+                return;
+        watch->is_hot = true;
+        poller->has_memory = true;
+        if (!poller->hot) {
+                watch->next = watch->prev = session;
+                poller->hot = session;
+                return;
+        }
+        watch->next = poller->hot;
+        watch->prev = poller->hot->watch.prev;
+        watch->prev->watch.next = session;
+        watch->next->watch.prev = session;
+}
+
+static void cool(struct nipc_poller *poller, struct nipc_session *session)
+{
+        struct nipc__watch *watch = &session->watch;
+
+        if (!watch->is_hot)
+                return;
+        watch->is_hot = false;
+        if (watch->next == session) {
+                poller->hot = NULL;
+                return;
+        }
+        if (poller->hot == session)
+                poller->hot = watch->next;
+        watch->next->watch.prev = watch->prev;
+        watch->prev->watch.next = watch->next;
+}
+
+static bool has_hot_event(const void *arg)
+{
+        const struct nipc_poller *poller = arg;
+        struct nipc_session *session = poller->hot;
+
+        do {
+                if (session->plane->look(session, session->watch.events))
+                        return true;
+                session = session->watch.next;
+        } while (session != poller->hot);
+        return false;
+}
+
+/*
+ * Adds to the events of this batch. A session that memory and the kernel both have news of, or both
+ * of its descriptors, is one event. Returns how many there are now.
+ */
+static int add_event(struct nipc_poller *poller, struct nipc_session *session, uint32_t there,
+                     struct nipc_poller_event *events, int n)
+{
+        struct nipc__watch *watch = &session->watch;
+
+        if (watch->batch == poller->n_batches) {
+                events[watch->batch_index].events |= there;
+                return n;
+        }
+        watch->batch = poller->n_batches;
+        watch->batch_index = n;
+        events[n] = (struct nipc_poller_event){watch->userdata, there};
+        return n + 1;
+}
+
+/* Looks once at each of them. n: events there are already. Returns how many there are then. */
+static int look_at_hot(struct nipc_poller *poller, struct nipc_poller_event *events, int n,
+                       int max_events)
+{
+        struct nipc_session *session = poller->hot, *last, *next;
+        uint32_t there;
+
+        if (!session || n == max_events)
+                return n;
+        last = session->watch.prev;
+        for (;; session = next) {
+                next = session->watch.next;
+                there = session->plane->look(session, session->watch.events);
+                if (there) {
+                        n = add_event(poller, session, there, events, n);
+                        if (n == max_events)
+                                poller->hot = next; /* the others first, next time */
+                }
+                if (session == last || n == max_events)
+                        return n;
+        }
+}
+
+/* Before the kernel is waited for: it must hear of what comes. Returns what has come already. */
+static int arm_hot(struct nipc_poller *poller, struct nipc_poller_event *events, int max_events)
+{
+        struct nipc_session *session = poller->hot, *last, *next;
+        uint32_t there;
+        int n = 0;
+
+        if (!session)
+                return 0;
+        last = session->watch.prev;
+        for (;; session = next) {
+                next = session->watch.next;
+                there = session->plane->arm(session, session->watch.events);
+                if (there)
+                        n = add_event(poller, session, there, events, n);
+                else
+                        cool(poller, session);
+                if (session == last || n == max_events)
+                        return n;
+        }
+}
+
+/* Our own descriptor, for whoever polls it. */
+static void make_readable(const struct nipc_poller *poller)
+{
+        static const uint64_t one = 1;
+        ssize_t n = write(poller->wake_fd, &one, sizeof(one));
+
+        (void)n; /* fails only when the counter is full, and then it is readable already */
+}
+
+/*
+ * A caller who polls our descriptor sees what the kernel sees. So whatever is hot is armed, and if
+ * something has come meanwhile, he is woken.
+ */
+static void show_hot(struct nipc_poller *poller)
+{
+        struct nipc_poller_event event;
+
+        poller->n_batches++;
+        if (arm_hot(poller, &event, 1) > 0)
+                make_readable(poller);
+}
+
 NIPC__EXPORT int nipc_poller_get_fd(const struct nipc_poller *poller)
 {
-        return poller ? poller->epoll_fd : -EINVAL;
+        struct nipc_poller *self = (struct nipc_poller *)(uintptr_t)poller;
+
+        if (!self)
+                return -EINVAL;
+        self->is_polled = true;
+        show_hot(self);
+        return self->epoll_fd;
+}
+
+static bool is_in_memory(const struct nipc_session *session)
+{
+        return session->plane && session->plane->look;
+}
+
+/* What the link is watched for: when messages come through memory, doorbells and its end. */
+static uint32_t link_events(const struct nipc_session *session, uint32_t events)
+{
+        return to_epoll(is_in_memory(session) ? NIPC_EVENT_IN : events);
+}
+
+/* What rings for a session in memory beside its link, if there is such a thing. */
+static int add_bell(struct nipc_poller *poller, struct nipc_session *session)
+{
+        struct nipc__watch *watch = &session->watch;
+        int fd, r;
+
+        if (!watch->is_in_memory || watch->has_bell || !session->plane->get_bell)
+                return 0;
+        fd = session->plane->get_bell(session);
+        if (fd < 0)
+                return fd;
+        r = add_fd(poller, fd, EPOLLIN | EPOLLET, session);
+        if (r < 0)
+                return r;
+        watch->has_bell = true;
+        watch->bell_fd = fd;
+        return 0;
 }
 
 NIPC__EXPORT int nipc_poller_add_session(struct nipc_poller *poller, struct nipc_session *session,
@@ -116,26 +322,59 @@ NIPC__EXPORT int nipc_poller_add_session(struct nipc_poller *poller, struct nipc
                 return -EINVAL;
         if (session->watch.active)
                 return -EEXIST;
-        events = nipc_session_get_events(session);
-        r = add_fd(poller, nipc_session_get_fd(session), to_epoll(events), session);
+        events = nipc__session_get_events(session);
+        r = add_fd(poller, session->link.fd, link_events(session, events), session);
         if (r < 0)
                 return r;
-        session->watch = (struct nipc__watch){userdata, events, true};
+        session->watch = (struct nipc__watch){.userdata = userdata,
+                                              .events = events,
+                                              .active = true,
+                                              .poller = poller,
+                                              .is_in_memory = is_in_memory(session)};
+        r = add_bell(poller, session);
+        if (r < 0) {
+                epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, session->link.fd, NULL);
+                session->watch.active = false;
+                return r;
+        }
+        if (session->watch.is_in_memory)
+                heat(poller, session);
+        if (poller->is_polled)
+                show_hot(poller);
         return 0;
 }
 
 NIPC__EXPORT int nipc_poller_update_session(struct nipc_poller *poller,
                                             struct nipc_session *session, uint32_t events)
 {
-        struct epoll_event event = {.events = to_epoll(events), .data.ptr = session};
+        struct epoll_event event = {.data.ptr = session};
+        bool in_memory;
+        int r;
 
         if (!poller || !session || !session->watch.active)
                 return -EINVAL;
-        if (events == session->watch.events)
+        in_memory = is_in_memory(session);
+        if (events == session->watch.events && in_memory == session->watch.is_in_memory)
                 return 0;
-        if (epoll_ctl(poller->epoll_fd, EPOLL_CTL_MOD, nipc_session_get_fd(session), &event) < 0)
+        event.events = link_events(session, events);
+        if ((!in_memory || !session->watch.is_in_memory) &&
+            epoll_ctl(poller->epoll_fd, EPOLL_CTL_MOD, session->link.fd, &event) < 0)
                 return -errno;
         session->watch.events = events;
+        session->watch.is_in_memory = in_memory;
+        if (!in_memory)
+                return 0;
+        r = add_bell(poller, session);
+        if (r < 0) {
+                session->watch.is_in_memory = false;
+                return r;
+        }
+        if (!session->watch.is_hot) { /* it waits for something else now */
+                session->plane->disarm(session);
+                heat(poller, session);
+        }
+        if (poller->is_polled)
+                show_hot(poller);
         return 0;
 }
 
@@ -144,9 +383,25 @@ NIPC__EXPORT void nipc_poller_remove_session(struct nipc_poller *poller,
 {
         if (!poller || !session || !session->watch.active)
                 return;
-        epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, nipc_session_get_fd(session), NULL);
+        epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, session->link.fd, NULL);
+        if (session->watch.has_bell)
+                epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, session->watch.bell_fd, NULL);
+        if (session->watch.is_in_memory && !session->watch.is_hot)
+                session->plane->disarm(session);
+        cool(poller, session);
         session->watch.active = false;
 }
+
+void nipc__poller_look_again(struct nipc_session *session)
+{
+        struct nipc_poller *poller = session->watch.poller;
+
+        heat(poller, session);
+        if (poller->is_polled)
+                show_hot(poller);
+}
+
+/* ---- listeners and the timer ---------------------------------------------------------------- */
 
 NIPC__EXPORT int nipc_poller_add_listener(struct nipc_poller *poller,
                                           struct nipc_listener *listener, void *userdata)
@@ -206,53 +461,178 @@ static void drain(int fd)
         (void)n; /* what it counted does not matter, and it may have been reset meanwhile */
 }
 
-static void translate(struct nipc_poller *poller, const struct epoll_event *event,
-                      struct nipc_poller_event *ret_event)
+/*
+ * The link of a session in memory says something: doorbells, which are taken, or its end, which is
+ * for the session to tell. Returns the events that there are.
+ */
+static uint32_t translate_link(struct nipc_poller *poller, struct nipc_session *session)
+{
+        session->watch.has_link_event = session->plane->hear(session);
+        if (!session->watch.is_hot) {
+                session->plane->disarm(session);
+                heat(poller, session);
+        }
+        if (!session->watch.has_link_event)
+                return session->plane->look(session, session->watch.events);
+        return session->watch.events ? session->watch.events : NIPC_EVENT_IN;
+}
+
+/* What the kernel says of one descriptor. Returns how many events there are then. */
+static int translate(struct nipc_poller *poller, const struct epoll_event *event,
+                     struct nipc_poller_event *events, int n)
 {
         void *ptr = event->data.ptr;
+        struct nipc_session *session = ptr;
+        uint32_t there;
 
-        if (ptr == &poller->wake_fd || ptr == &poller->timer_fd) {
-                drain(*(int *)ptr);
-                *ret_event = (struct nipc_poller_event){NULL, ptr == &poller->wake_fd
-                                                                      ? NIPC_EVENT_WAKE
-                                                                      : NIPC_EVENT_TIMER};
-        } else if ((uintptr_t)ptr >= (uintptr_t)poller->listeners &&
-                   (uintptr_t)ptr < (uintptr_t)(poller->listeners + MAX_LISTENERS)) {
-                *ret_event = (struct nipc_poller_event){((struct listener_slot *)ptr)->userdata,
-                                                        NIPC_EVENT_IN};
-        } else {
-                *ret_event =
-                        (struct nipc_poller_event){((struct nipc_session *)ptr)->watch.userdata,
-                                                   from_epoll(event->events)};
+        if (ptr == &poller->timer_fd) {
+                drain(poller->timer_fd);
+                events[n] = (struct nipc_poller_event){NULL, NIPC_EVENT_TIMER};
+                return n + 1;
         }
+        if (ptr == &poller->wake_fd) {
+                drain(poller->wake_fd);
+                /* We may have done that ourselves. Pairs with the store in nipc_poller_wake(). */
+                if (!atomic_exchange(&poller->is_woken, false))
+                        return n;
+                events[n] = (struct nipc_poller_event){NULL, NIPC_EVENT_WAKE};
+                return n + 1;
+        }
+        if ((uintptr_t)ptr >= (uintptr_t)poller->listeners &&
+            (uintptr_t)ptr < (uintptr_t)(poller->listeners + MAX_LISTENERS)) {
+                events[n] = (struct nipc_poller_event){((struct listener_slot *)ptr)->userdata,
+                                                       NIPC_EVENT_IN};
+                return n + 1;
+        }
+        there = session->watch.is_in_memory ? translate_link(poller, session)
+                                            : from_epoll(event->events);
+        return there ? add_event(poller, session, there, events, n) : n;
+}
+
+/* Asks the kernel. Returns how many events there are, the n before included, or an error. */
+static int ask_kernel(struct nipc_poller *poller, uint64_t deadline_ns,
+                      struct nipc_poller_event *events, int n, int max_events)
+{
+        struct epoll_event ready[BATCH];
+        int i, k, timeout_ms;
+
+        do {
+                timeout_ms = nipc__deadline_to_poll_ms(deadline_ns);
+                k = epoll_wait(poller->epoll_fd, ready, NIPC__MIN(max_events - n, BATCH),
+                               timeout_ms);
+        } while ((k < 0 && errno == EINTR) || (k == 0 && timeout_ms != 0));
+        if (k < 0)
+                return -errno;
+        for (i = 0; i < k; i++)
+                n = translate(poller, &ready[i], events, n);
+        return n;
+}
+
+/* Has the kernel write to memory when there is something, from now on. */
+static void ask_for_news(struct nipc_poller *poller)
+{
+        if (!poller->has_memory) /* asking is what such sessions need anyway */
+                return;
+        if (!poller->news.context && poller->n_asks++ == ASKS_BEFORE_NEWS)
+                (void)nipc__news_open(&poller->news); /* without them asking goes on */
+        if (poller->news.context && nipc__news_arm(&poller->news, poller->epoll_fd) < 0)
+                nipc__news_close(&poller->news);
+}
+
+/* Whether it is time to ask the kernel, though memory keeps us busy. */
+static bool is_time_to_ask(struct nipc_poller *poller)
+{
+        uint64_t now_ns;
+
+        if (poller->news.is_armed) {
+                if (NIPC__LIKELY(!nipc__news_has(&poller->news)))
+                        return false;
+                nipc__news_take(&poller->news);
+                return true;
+        }
+        now_ns = nipc_clock_now_ns();
+        if (now_ns - poller->asked_ns < poller->ask_interval_ns)
+                return false;
+        poller->asked_ns = now_ns;
+        return true;
+}
+
+/* Asks the kernel if it is time to. Returns how many events there are. */
+static int ask_in_passing(struct nipc_poller *poller, struct nipc_poller_event *events,
+                          int max_events)
+{
+        int n;
+
+        if (!is_time_to_ask(poller))
+                return 0;
+        n = ask_kernel(poller, NIPC_DEADLINE_NOW, events, 0, max_events);
+        ask_for_news(poller);
+        if (n > 0)
+                poller->ask_interval_ns = ASK_INTERVAL_NS;
+        else
+                poller->ask_interval_ns = NIPC__MIN(poller->ask_interval_ns * 2, ASK_INTERVAL_MAX);
+        return NIPC__MAX(n, 0);
+}
+
+/*
+ * The kernel is asked first, when it is time to, so that sessions in memory which always have
+ * something cannot keep all others out; then memory is looked at.
+ */
+static int wait_hot(struct nipc_poller *poller, uint64_t deadline_ns,
+                    struct nipc_poller_event *events, int max_events)
+{
+        bool may_wait = deadline_ns > NIPC_DEADLINE_SPIN;
+        int n = 0;
+
+        if (poller->news.is_armed || ++poller->n_turns % TURNS_PER_CLOCK == 0)
+                n = ask_in_passing(poller, events, max_events);
+        if (poller->hot)
+                n = look_at_hot(poller, events, n, max_events);
+        if (n > 0)
+                return n;
+        if (poller->hot && may_wait && !poller->is_polled &&
+            nipc__spin(&poller->spinner, has_hot_event, poller, NIPC__SPIN_UNKNOWN_CPU))
+                return look_at_hot(poller, events, 0, max_events);
+        if (may_wait || poller->is_polled)
+                n = arm_hot(poller, events, max_events);
+        if (n > 0)
+                return n;
+        if (deadline_ns == NIPC_DEADLINE_SPIN)
+                return ask_in_passing(poller, events, max_events);
+        return ask_kernel(poller, deadline_ns, events, 0, max_events);
 }
 
 NIPC__EXPORT int nipc_poller_wait(struct nipc_poller *poller, uint64_t deadline_ns,
                                   struct nipc_poller_event *events, size_t max_events)
 {
-        struct epoll_event ready[BATCH];
-        int n, timeout_ms;
+        int max, n;
 
         if (!poller || !events || !max_events)
                 return -EINVAL;
+        max = (int)NIPC__MIN(max_events, (size_t)BATCH);
         do {
-                timeout_ms = nipc__deadline_to_poll_ms(deadline_ns);
-                n = epoll_wait(poller->epoll_fd, ready, (int)NIPC__MIN(max_events, (size_t)BATCH),
-                               timeout_ms);
-        } while ((n < 0 && errno == EINTR) || (n == 0 && timeout_ms != 0));
-        if (n < 0)
-                return -errno;
-        for (int i = 0; i < n; i++)
-                translate(poller, &ready[i], &events[i]);
+                poller->n_batches++;
+                if (poller->hot)
+                        n = wait_hot(poller, deadline_ns, events, max);
+                else if (deadline_ns == NIPC_DEADLINE_SPIN)
+                        n = ask_in_passing(poller, events, max);
+                else
+                        n = ask_kernel(poller, deadline_ns, events, 0, max);
+                /* A doorbell that meant nothing is no reason to return early. */
+        } while (n == 0 && deadline_ns > NIPC_DEADLINE_SPIN && nipc_clock_now_ns() < deadline_ns);
+        if (poller->is_polled && poller->hot)
+                show_hot(poller);
         return n;
 }
 
 NIPC__EXPORT void nipc_poller_wake(struct nipc_poller *poller)
 {
-        static const uint64_t one = 1;
         int saved = errno;
-        ssize_t n = poller ? write(poller->wake_fd, &one, sizeof(one)) : 0;
 
-        (void)n; /* fails only when the counter is full, and then it is readable already */
+        if (!poller)
+                return;
+        /* Before the descriptor becomes readable: pairs with the exchange in translate(). */
+        atomic_store(&poller->is_woken, true);
+        make_readable(poller);
         errno = saved;
 }

@@ -9,6 +9,7 @@
  */
 
 #include "endpoint-private.h"
+#include "shm.h"
 #include "stdaux.h"
 #include <dirent.h>
 #include <errno.h>
@@ -345,6 +346,8 @@ static int clean_locked(const char *run_dir, int dir_fd, const char *service)
                 r = -EEXIST;
         else
                 r = nipc__endpoint_remove_dead(run_dir, dir_fd, service);
+        if (r >= 0 && nipc__shm_remove_all_dead(dir_fd, service) > 0)
+                r = 1;
         nipc__endpoint_unlock(dir_fd, service, lock_fd);
         return r;
 }
@@ -368,7 +371,7 @@ NIPC__EXPORT int nipc_endpoint_clean(const char *run_dir, const char *service)
         probe_lock(dir_fd, service, &info);
         if (info.locked)
                 r = -EBUSY;
-        else if (had_lock || had_socket)
+        else if (had_lock || had_socket || nipc__shm_has_any(dir_fd, service))
                 r = clean_locked(run_dir, dir_fd, service);
         close(dir_fd);
         if (r == -EADDRINUSE)

@@ -20,6 +20,11 @@ ssize_t nipc__link_receive_slow(struct nipc_session *session, const struct iovec
                                 uint64_t deadline_ns, int error);
 ssize_t nipc__link_send_slow(struct nipc_session *session, const struct iovec *iov, size_t n_iov,
                              uint64_t deadline_ns, int error);
+/* With one descriptor: *ret_fd is owned, -1 if none came. Never the fast way. */
+ssize_t nipc__link_receive_fd(struct nipc_session *session, void *buf, size_t size,
+                              uint64_t deadline_ns, int *ret_fd);
+/* Without waiting: the first packets always fit. Returns 0 or a negative errno. */
+int nipc__link_send_fd(struct nipc_session *session, const void *buf, size_t size, int fd);
 /* Sets the kernel's receive time-out to NIPC__LINGER_NS. */
 int nipc__link_set_linger(struct nipc_session *session);
 

@@ -16,6 +16,7 @@
 #include "stdaux.h"
 #include "transport-private.h"
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -125,15 +126,18 @@ static int judge_errno(const struct nipc_session *session, int error, uint64_t d
         }
 }
 
-ssize_t nipc__link_receive_slow(struct nipc_session *session, const struct iovec *iov, size_t n_iov,
-                                uint64_t deadline_ns, int error)
+/* Goes on after an attempt that failed with `error` (0: there was none). */
+static ssize_t receive_slow(struct nipc_session *session, struct msghdr *msg, int flags,
+                            uint64_t deadline_ns, int error)
 {
+        const size_t control_size = msg->msg_controllen;
         struct nipc__link *link = &session->link;
-        int flags = MSG_TRUNC | (deadline_ns == NIPC_DEADLINE_NOW ? MSG_DONTWAIT : 0);
         bool reset = false;
         ssize_t n;
         int r;
 
+        msg->msg_controllen = 0; /* nothing was received yet */
+        flags |= MSG_TRUNC | (deadline_ns == NIPC_DEADLINE_NOW ? MSG_DONTWAIT : 0);
         for (;;) {
                 /*
                  * A peer that closes with our bytes unread leaves ECONNRESET, once, in front of
@@ -152,20 +156,89 @@ ssize_t nipc__link_receive_slow(struct nipc_session *session, const struct iovec
                         if (r < 0)
                                 return r;
                 }
-                if (n_iov == 1) {
-                        n = recv(link->fd, iov->iov_base, iov->iov_len, flags);
-                } else {
-                        struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
-                                             .msg_iovlen = n_iov};
-
-                        n = recvmsg(link->fd, &msg, flags);
-                }
+                msg->msg_controllen = control_size;
+                n = recvmsg(link->fd, msg, flags);
                 if (n > 0)
                         return n;
-                if (n == 0)
+                if (n == 0) /* the end, or an empty packet, which may carry descriptors, too */
                         return nipc__session_cancelled_or(session, -ECONNRESET);
+                msg->msg_controllen = 0;
                 error = errno;
         }
+}
+
+ssize_t nipc__link_receive_slow(struct nipc_session *session, const struct iovec *iov, size_t n_iov,
+                                uint64_t deadline_ns, int error)
+{
+        struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n_iov};
+
+        return receive_slow(session, &msg, 0, deadline_ns, error);
+}
+
+/* The one descriptor of a control message; whatever else there is is closed. */
+static int take_fd(struct msghdr *msg)
+{
+        struct cmsghdr *cmsg;
+        int taken = -1, fd;
+        size_t i, n;
+
+        for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+                if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+                        continue;
+                n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(fd);
+                for (i = 0; i < n; i++) {
+                        memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
+                        if (taken < 0)
+                                taken = fd;
+                        else
+                                close(fd);
+                }
+        }
+        return taken;
+}
+
+ssize_t nipc__link_receive_fd(struct nipc_session *session, void *buf, size_t size,
+                              uint64_t deadline_ns, int *ret_fd)
+{
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec iov = {buf, size};
+        struct msghdr msg = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+        ssize_t n = receive_slow(session, &msg, MSG_CMSG_CLOEXEC, deadline_ns, 0);
+        int fd = take_fd(&msg); /* whatever was received, it is ours now */
+
+        if (n > 0)
+                *ret_fd = fd;
+        else if (fd >= 0)
+                close(fd);
+        return n;
+}
+
+int nipc__link_send_fd(struct nipc_session *session, const void *buf, size_t size, int fd)
+{
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
+                                .cmsg_level = SOL_SOCKET,
+                                .cmsg_type = SCM_RIGHTS}};
+        struct iovec iov = {(void *)(uintptr_t)buf, size};
+        struct msghdr msg = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+        ssize_t n;
+
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        do {
+                n = sendmsg(session->link.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : 0;
 }
 
 int nipc__link_set_linger(struct nipc_session *session)

@@ -11,6 +11,7 @@
 
 #include "endpoint-private.h"
 #include "listener-private.h"
+#include "shm.h"
 #include "stdaux.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -152,10 +153,16 @@ int nipc__listener_os_open(struct nipc_listener *listener,
         r = take_lock(os);
         if (r == 0)
                 r = nipc__endpoint_remove_dead(config->run_dir, os->dir_fd, os->service);
+        if (r >= 0) /* transport-posix §3, startup scan; what cannot be looked at stays */
+                nipc__shm_remove_all_dead(os->dir_fd, os->service);
+        if (r >= 0 && (listener->profiles & NIPC_PROFILE_SHM_HYBRID))
+                r = nipc__shm_place_new(config->run_dir, os->service, &listener->shm_place);
         if (r >= 0)
                 r = bind_and_listen(os, config);
-        if (r < 0)
+        if (r < 0) {
+                listener->shm_place = nipc__shm_place_unref(listener->shm_place);
                 release(os);
+        }
         return r;
 }
 

@@ -114,20 +114,6 @@ static int uds_send(struct nipc_session *session, uint64_t deadline_ns)
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
-/* A whole message lies at payload. Returns 1, or why it is refused. */
-static int finish(struct nipc_session *session, const struct nipc_header *header,
-                  const uint8_t *payload, struct nipc_message *ret_message)
-{
-        int r = nipc__session_check_complete(session, header, payload);
-
-        if (r < 0)
-                return r;
-        ret_message->header = *header;
-        ret_message->payload = payload;
-        ret_message->payload_size = header->payload_len;
-        return 1;
-}
-
 static int fault_packet_too_long(struct nipc_session *session)
 {
         /* Longer than packets may be, and the kernel has dropped what did not fit. */
@@ -170,7 +156,8 @@ static int receive_first(struct nipc_session *session, uint64_t deadline_ns,
         if (NIPC__UNLIKELY((size_t)n > rx->capacity))
                 return fault_packet_too_long(session);
         if (NIPC__LIKELY((size_t)n == NIPC_HEADER_SIZE + (size_t)header.payload_len))
-                return finish(session, &header, rx->bytes + NIPC_HEADER_SIZE, ret_message);
+                return nipc__session_finish(session, &header, rx->bytes + NIPC_HEADER_SIZE,
+                                            ret_message);
         r = nipc_assembly_begin(&session->assembly, &header, (size_t)n,
                                 session->rx_limits.packet_size, &fault);
         if (r > 0)
@@ -183,18 +170,14 @@ static int receive_next(struct nipc_session *session, uint64_t deadline_ns)
 {
         struct nipc_assembly *assembly = &session->assembly;
         uint8_t chunk[NIPC_CHUNK_HEADER_SIZE];
-        size_t filled = NIPC_HEADER_SIZE + (size_t)assembly->received, missing, wanted;
+        size_t filled = NIPC_HEADER_SIZE + (size_t)assembly->received;
+        size_t missing = nipc_assembly_missing(assembly);
         struct nipc_fault fault;
         struct iovec iov[2];
         ssize_t n;
         int r;
 
-        /* Room for a packet, and as much again as has come: memory follows what arrives. */
-        missing = nipc_assembly_missing(assembly);
-        wanted = filled + NIPC__MIN(missing, (size_t)session->rx_limits.packet_size);
-        if (session->rx.capacity < wanted)
-                wanted = NIPC__MIN(NIPC__MAX(wanted, 2 * filled), filled + missing);
-        r = nipc__session_own_rx(session, wanted, filled);
+        r = nipc__session_room_for_next(session, session->rx_limits.packet_size);
         if (r < 0)
                 return r;
         iov[0] = (struct iovec){chunk, sizeof(chunk)};
@@ -209,12 +192,14 @@ static int receive_next(struct nipc_session *session, uint64_t deadline_ns)
         return 0;
 }
 
-static int uds_receive(struct nipc_session *session, uint64_t deadline_ns,
-                       struct nipc_message *ret_message)
+static inline int receive_message(struct nipc_session *session, uint64_t deadline_ns,
+                                  struct nipc_message *ret_message)
 {
         unsigned n;
         int r;
 
+        if (deadline_ns == NIPC_DEADLINE_SPIN) /* every look here is a system call */
+                return -EAGAIN;
         if (NIPC__LIKELY(!session->receiving)) {
                 r = receive_first(session, deadline_ns, ret_message);
                 if (r != 0)
@@ -231,9 +216,17 @@ static int uds_receive(struct nipc_session *session, uint64_t deadline_ns,
                         return r;
         }
         session->receiving = false;
-        r = finish(session, &session->assembly.header, session->rx.bytes + NIPC_HEADER_SIZE,
-                   ret_message);
-        return r < 0 ? r : 0;
+        r = nipc__session_finish(session, &session->assembly.header,
+                                 session->rx.bytes + NIPC_HEADER_SIZE, ret_message);
+        return NIPC__MIN(r, 0);
+}
+
+static int uds_receive(struct nipc_session *session, uint64_t deadline_ns,
+                       struct nipc_message *ret_message)
+{
+        int r = receive_message(session, deadline_ns, ret_message);
+
+        return NIPC__LIKELY(r == 0) ? 0 : nipc__session_result(session, NIPC_FAILURE_RECEIVE, r);
 }
 
 /* ---- waiting -------------------------------------------------------------------------------- */
@@ -258,7 +251,7 @@ static int uds_wait(struct nipc_session *session, uint64_t deadline_ns)
         }
 }
 
-static int uds_get_fd(const struct nipc_session *session)
+static int uds_get_fd(struct nipc_session *session)
 {
         return session->link.fd;
 }
@@ -270,10 +263,3 @@ const struct nipc__plane_ops nipc__uds_ops = {
         .wait = uds_wait,
         .get_fd = uds_get_fd,
 };
-
-const struct nipc__plane_ops *nipc__plane_for_profile(uint32_t profile)
-{
-        /* Every other bit has no data plane: the session stays on the baseline (wire-v1 §1). */
-        (void)profile;
-        return &nipc__uds_ops;
-}

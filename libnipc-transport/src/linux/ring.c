@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The ring plane (doc/ring.md): messages as records of two rings in memory, without the kernel as
+ * long as both sides are awake. The link carries doorbells, packets whose content means nothing, to
+ * a side that said that it sleeps; its end is the peer's end.
+ *
+ * Invariants: nothing that the peer can write is read twice; what was told last (rx_told, tx_limit,
+ * last_rung) is kept here and only ever moves forward. Between tx_pos and tx_limit lies one free
+ * cell more than is ever used: the next word, zeroed before the record in front of it is published.
+ */
+
+#include "header-words.h"
+#include "ring-words.h"
+#include <errno.h>
+
+/* How far ahead cells are prepared, see prepare_ahead(). */
+#define CELLS_CLEARED 1u
+#define CELLS_FETCHED 2u
+
+/* A payload that fits the first cell of its record. */
+#define SMALL_BYTES (NIPC__RING_CELL - NIPC__RING_WORD_BYTES - NIPC_HEADER_SIZE)
+
+/* Records of one message for which a caller with other sessions is kept; chosen, not tuned. */
+#define RECORD_BUDGET 64u
+
+/* ---- sending -------------------------------------------------------------------------------- */
+
+/*
+ * Off the way of the message that was just published: a cell a little ahead is made ours and its
+ * word zero, so that the next messages need not wait for either. Only a hint; see publish().
+ */
+static inline void prepare_ahead(const struct nipc__ring *ring, uint64_t next)
+{
+        _Atomic uint64_t *ahead = tx_word(ring, next + CELLS_CLEARED * NIPC__RING_CELL);
+
+        __builtin_prefetch(tx_word(ring, next + CELLS_FETCHED * NIPC__RING_CELL), 1);
+        if (next + (CELLS_CLEARED + 1) * NIPC__RING_CELL <= ring->tx_limit &&
+            atomic_load_explicit(ahead, memory_order_relaxed))
+                atomic_store_explicit(ahead, 0, memory_order_relaxed);
+}
+
+/* The peer waits for something, perhaps for what was just published. */
+static NIPC__COLD int published_to_waiting(struct nipc_session *session, uint32_t wait)
+{
+        int r = 0;
+
+        if ((wait & NIPC__RING_SPACE) && session->ring->rx_told != session->ring->rx_pos)
+                nipc__ring_tell(session);
+        if (wait & (NIPC__RING_DATA | NIPC__RING_CLOSED))
+                r = nipc__ring_doorbell(session, wait);
+        return nipc__session_result(session, NIPC_FAILURE_SEND, r);
+}
+
+/* Publishes the record of `size` bytes that was written at tx_pos. */
+static inline int publish(struct nipc_session *session, uint32_t size)
+{
+        struct nipc__ring *ring = session->ring;
+        uint64_t pos = ring->tx_pos, next = pos + record_cells(size);
+        _Atomic uint64_t *next_word = tx_word(ring, next);
+        uint32_t wait;
+
+        ring->tx_pos = next;
+        ring->wanted_cells = 0;
+        /* What lies there is of an earlier round: whoever has read this record must not see it. */
+        if (NIPC__UNLIKELY(atomic_load_explicit(next_word, memory_order_relaxed)))
+                atomic_store_explicit(next_word, 0, memory_order_relaxed);
+        /* Releases the record and the zero behind it to peek(); pairs with sleep_for(). */
+        __builtin_prefetch(ring->rx + (ring->rx_pos & ring->rx_mask));
+        announce_64(tx_word(ring, pos), ((pos / NIPC__RING_CELL) << 32) | size);
+        wait = atomic_load_explicit(ring->peer_wait, LOAD_AFTER_FENCE);
+        prepare_ahead(ring, next);
+        if (NIPC__LIKELY(!(wait & NIPC__RING_WHY)))
+                return 0;
+        return published_to_waiting(session, wait);
+}
+
+static inline uint8_t *record_at(const struct nipc__ring *ring)
+{
+        return ring->tx + (ring->tx_pos & ring->tx_mask) + NIPC__RING_WORD_BYTES;
+}
+
+static inline bool has_space(const struct nipc__ring *ring, size_t size)
+{
+        return ring->tx_pos + record_cells(size) <= ring->tx_limit;
+}
+
+static int ring_send_now(struct nipc_session *session, const struct nipc_header *header,
+                         const void *payload, size_t payload_size)
+{
+        struct nipc__ring *ring = session->ring;
+        uint8_t *record;
+        int r;
+
+        if (NIPC__UNLIKELY(payload_size + NIPC_HEADER_SIZE > ring->tx_whole_bytes))
+                return -EAGAIN;
+        if (NIPC__UNLIKELY(!has_space(ring, NIPC_HEADER_SIZE + payload_size))) {
+                r = nipc__ring_look_for_space(session,
+                                              record_cells(NIPC_HEADER_SIZE + payload_size));
+                if (r <= 0)
+                        return r < 0 ? r : -EAGAIN; /* the long way asks once more */
+        }
+        record = record_at(ring);
+        nipc__header_write_with(header, record, (uint32_t)payload_size);
+        if (NIPC__LIKELY(payload_size == sizeof(uint64_t))) /* one number, and no call */
+                memcpy(record + NIPC_HEADER_SIZE, payload, sizeof(uint64_t));
+        else
+                memcpy(record + NIPC_HEADER_SIZE, payload, payload_size);
+        return publish(session, NIPC_HEADER_SIZE + (uint32_t)payload_size);
+}
+
+/* There is no room for so much in one piece, or none now. */
+static NIPC__COLD int reserve_unusual(struct nipc_session *session, size_t capacity,
+                                      void **ret_payload)
+{
+        struct nipc__ring *ring = session->ring;
+        int r = 0;
+
+        if (capacity + NIPC_HEADER_SIZE <= ring->tx_whole_bytes)
+                r = nipc__ring_look_for_space(session, record_cells(NIPC_HEADER_SIZE + capacity));
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return nipc__session_reserve_buffer(session, capacity, ret_payload);
+        nipc__session_lend(session, capacity);
+        *ret_payload = record_at(ring) + NIPC_HEADER_SIZE;
+        return 0;
+}
+
+static int ring_reserve(struct nipc_session *session, size_t capacity, void **ret_payload)
+{
+        struct nipc__ring *ring = session->ring;
+
+        if (NIPC__UNLIKELY(capacity + NIPC_HEADER_SIZE > ring->tx_whole_bytes ||
+                           !has_space(ring, NIPC_HEADER_SIZE + capacity)))
+                return reserve_unusual(session, capacity, ret_payload);
+        nipc__session_lend(session, capacity);
+        *ret_payload = record_at(ring) + NIPC_HEADER_SIZE;
+        return 0;
+}
+
+static int ring_commit(struct nipc_session *session, const struct nipc_header *header,
+                       size_t payload_size)
+{
+        nipc__header_write_with(header, record_at(session->ring), (uint32_t)payload_size);
+        return publish(session, NIPC_HEADER_SIZE + (uint32_t)payload_size);
+}
+
+/* The size of the next record of session->out, header included. */
+uint32_t nipc__ring_next_record(const struct nipc_session *session)
+{
+        const struct nipc__outgoing *out = &session->out;
+        const struct nipc__ring *ring = session->ring;
+        uint32_t left = out->header.payload_len - out->sent;
+
+        if (!out->chunk_index && left <= ring->tx_whole_bytes - NIPC_HEADER_SIZE)
+                return NIPC_HEADER_SIZE + left;
+        return NIPC__MIN(NIPC_HEADER_SIZE + (uint64_t)left, ring->tx_packet_size);
+}
+
+static void write_record(const struct nipc_session *session, uint32_t part, uint8_t *record)
+{
+        const struct nipc__outgoing *out = &session->out;
+        uint32_t packet_size = session->ring->tx_packet_size;
+
+        if (out->chunk_index == 0) {
+                nipc__header_write(&out->header, record);
+        } else {
+                struct nipc_chunk_header chunk = {
+                        .message_id = out->header.message_id,
+                        .total_message_len = NIPC_HEADER_SIZE + out->header.payload_len,
+                        .chunk_index = out->chunk_index,
+                        .chunk_count =
+                                nipc_chunk_count(out->header.payload_len,
+                                                 packet_size - NIPC_HEADER_SIZE, packet_size),
+                        .chunk_payload_len = part,
+                };
+
+                nipc_chunk_header_encode(&chunk, record);
+        }
+        memcpy(record + NIPC_HEADER_SIZE, out->payload + out->sent, part);
+}
+
+static int ring_send(struct nipc_session *session, uint64_t deadline_ns)
+{
+        struct nipc__outgoing *out = &session->out;
+        uint32_t size;
+        int r;
+
+        do {
+                size = nipc__ring_next_record(session);
+                r = nipc__ring_wait_for_space(session, record_cells(size), deadline_ns);
+                if (r < 0)
+                        return r;
+                write_record(session, size - NIPC_HEADER_SIZE, record_at(session->ring));
+                r = publish(session, size);
+                if (r < 0)
+                        return r;
+                out->sent += size - NIPC_HEADER_SIZE;
+                out->chunk_index++;
+        } while (out->sent < out->header.payload_len);
+        return 0;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------ */
+
+/* What a word says. Returns the record's size, or a negative errno. */
+static inline int64_t check_word(struct nipc_session *session, uint64_t word)
+{
+        static const struct nipc_fault fault = {
+                NIPC_PROTO_E_BAD_LAYOUT, 0, "a record must bear the number of its cell, and fit"};
+        const struct nipc__ring *ring = session->ring;
+        uint32_t size = (uint32_t)word;
+
+        if (NIPC__LIKELY((uint32_t)(word >> 32) == (uint32_t)(ring->rx_pos / NIPC__RING_CELL) &&
+                         size >= NIPC_HEADER_SIZE && size <= ring->rx_max_bytes))
+                return size;
+        return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+}
+
+/* The peer can still write there: these 32 bytes are read once, and never again. */
+static inline void read_once(uint64_t words[NIPC__HEADER_WORDS], const uint8_t *record)
+{
+        const _Atomic uint64_t *from = (const void *)record;
+
+        words[0] = atomic_load_explicit(&from[0], memory_order_relaxed);
+        words[1] = atomic_load_explicit(&from[1], memory_order_relaxed);
+        words[2] = atomic_load_explicit(&from[2], memory_order_relaxed);
+        words[3] = atomic_load_explicit(&from[3], memory_order_relaxed);
+}
+
+/*
+ * The payload of a record. What fits the rest of the first cell is copied without a call, and
+ * without a look at how much it is: all of a cell is there to be read, and room enough to write.
+ */
+static inline void copy_payload(uint8_t *to, const uint8_t *record, size_t size)
+{
+        if (size <= SMALL_BYTES)
+                memcpy(to, record + NIPC_HEADER_SIZE, SMALL_BYTES);
+        else
+                memcpy(to, record + NIPC_HEADER_SIZE, size);
+}
+
+static inline void consume(struct nipc_session *session, uint32_t size)
+{
+        struct nipc__ring *ring = session->ring;
+
+        ring->rx_pos += record_cells(size);
+        /* A peer that waits for less is told when we answer, or before we wait. */
+        if (NIPC__UNLIKELY(ring->rx_pos - ring->rx_told >= ring->rx_quarter))
+                nipc__ring_tell(session);
+}
+
+static inline const uint8_t *next_bytes(const struct nipc__ring *ring)
+{
+        return ring->rx + (ring->rx_pos & ring->rx_mask) + NIPC__RING_WORD_BYTES;
+}
+
+/* What receive_first() does when it is not all as usual. Returns as it does. */
+static NIPC__COLD int receive_unusual(struct nipc_session *session,
+                                      const uint64_t words[NIPC__HEADER_WORDS],
+                                      const struct nipc_header *header, size_t size)
+{
+        struct nipc__ring *ring = session->ring;
+        struct nipc_header ignored;
+        struct nipc_fault fault;
+        int r;
+
+        if (nipc_header_decode(words, NIPC_HEADER_SIZE, &ignored, &fault))
+                return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+        r = nipc_assembly_begin(&session->assembly, header, size, ring->rx_packet_size, &fault);
+        if (r > 0)
+                return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+        /* Others receive before the rest has come: a shared buffer, large enough, becomes ours. */
+        r = nipc__session_own_rx(session, size, 0);
+        if (r < 0)
+                return r;
+        memcpy(session->rx.bytes + NIPC_HEADER_SIZE, next_bytes(ring) + NIPC_HEADER_SIZE,
+               size - NIPC_HEADER_SIZE);
+        consume(session, (uint32_t)size);
+        session->receiving = true;
+        return 0;
+}
+
+/* Room for a record, if that does not break a limit; never less than a small payload needs. */
+static NIPC__COLD int make_room(struct nipc_session *session, struct nipc__buffer *rx, size_t size)
+{
+        size_t most = NIPC_HEADER_SIZE + (size_t)session->rx_limits.max_payload_bytes;
+
+        return nipc__buffer_reserve(rx, NIPC__MAX(NIPC__MIN(size, most), NIPC__MIN_RECEIVE_BUFFER),
+                                    0);
+}
+
+/* The first record of a message. Returns 1 when that is all of it, else 0 or an error. */
+static inline int receive_first(struct nipc_session *session, uint64_t word,
+                                struct nipc_message *ret_message)
+{
+        struct nipc_header *header = &ret_message->header;
+        const uint8_t *record = next_bytes(session->ring);
+        int64_t size = check_word(session, word);
+        uint64_t words[NIPC__HEADER_WORDS];
+        struct nipc__buffer *rx;
+        int r;
+
+        if (NIPC__UNLIKELY(size < 0))
+                return (int)size;
+        read_once(words, record);
+        if (NIPC__UNLIKELY(
+                    !nipc__header_from_words(words[0], words[1], words[2], words[3], header)))
+                return receive_unusual(session, words, header, (size_t)size);
+        rx = nipc__session_rx(session);
+        if (NIPC__UNLIKELY(rx->capacity < (size_t)size)) {
+                r = make_room(session, rx, (size_t)size);
+                if (r < 0)
+                        return r;
+        }
+        r = nipc__session_check_inbound(session, header);
+        if (NIPC__UNLIKELY(r < 0)) {
+                ret_message->payload = "";
+                ret_message->payload_size = 0;
+                return r;
+        }
+        if (NIPC__UNLIKELY((uint64_t)size != NIPC_HEADER_SIZE + (uint64_t)header->payload_len))
+                return receive_unusual(session, words, header, (size_t)size);
+        copy_payload(rx->bytes + NIPC_HEADER_SIZE, record, header->payload_len);
+        consume(session, (uint32_t)size);
+        return nipc__session_finish(session, header, rx->bytes + NIPC_HEADER_SIZE, ret_message);
+}
+
+static int receive_next(struct nipc_session *session, uint64_t word)
+{
+        struct nipc__ring *ring = session->ring;
+        struct nipc_assembly *assembly = &session->assembly;
+        const uint8_t *record = next_bytes(ring);
+        int64_t size = check_word(session, word);
+        size_t filled = NIPC_HEADER_SIZE + (size_t)assembly->received;
+        uint64_t words[NIPC__HEADER_WORDS];
+        struct nipc_fault fault;
+        int r;
+
+        if (size < 0)
+                return (int)size;
+        r = nipc__session_room_for_next(session, ring->rx_packet_size);
+        if (r < 0)
+                return r;
+        read_once(words, record);
+        r = nipc_assembly_continue(assembly, words, (size_t)size, &fault);
+        if (r > 0)
+                return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
+        /* Not more than a packet, says the assembly: there is room for that. */
+        memcpy(session->rx.bytes + filled, record + NIPC_HEADER_SIZE,
+               (size_t)size - NIPC_HEADER_SIZE);
+        consume(session, (uint32_t)size);
+        return 0;
+}
+
+static NIPC__COLD int receive_rest(struct nipc_session *session, uint64_t deadline_ns,
+                                   struct nipc_message *ret_message)
+{
+        unsigned n;
+        int r;
+
+        /* It has begun: from here on its peer is only owed what any half message is. */
+        if (deadline_ns <= NIPC_DEADLINE_SPIN)
+                deadline_ns = NIPC_DEADLINE_NOW;
+        for (n = 0; nipc_assembly_missing(&session->assembly); n++) {
+                if (session->watch.is_hot && n == RECORD_BUDGET && deadline_ns == NIPC_DEADLINE_NOW)
+                        return -EAGAIN;
+                r = peek(session->ring) ? 0 : nipc__ring_wait_for_data(session, deadline_ns);
+                if (r == 0)
+                        r = receive_next(session, peek(session->ring));
+                if (r < 0)
+                        return r;
+        }
+        session->receiving = false;
+        r = nipc__session_finish(session, &session->assembly.header,
+                                 session->rx.bytes + NIPC_HEADER_SIZE, ret_message);
+        return NIPC__MIN(r, 0);
+}
+
+static NIPC__COLD int fail_receive(struct nipc_session *session, int r)
+{
+        return nipc__session_result(session, NIPC_FAILURE_RECEIVE, r);
+}
+
+static int ring_receive(struct nipc_session *session, uint64_t deadline_ns,
+                        struct nipc_message *ret_message)
+{
+        const _Atomic uint64_t *place;
+        uint64_t word;
+        int r;
+
+        if (NIPC__UNLIKELY(session->receiving))
+                return fail_receive(session, receive_rest(session, deadline_ns, ret_message));
+        place = rx_word(session->ring);
+        word = atomic_load_explicit(place, LOAD_AFTER_FENCE); /* see peek() */
+        if (!word) {
+                r = nipc__ring_wait_for_data(session, deadline_ns);
+                if (NIPC__UNLIKELY(r < 0))
+                        return fail_receive(session, r);
+                word = atomic_load_explicit(place, LOAD_AFTER_FENCE);
+        }
+        r = receive_first(session, word, ret_message);
+        if (NIPC__LIKELY(r > 0))
+                return 0;
+        if (r == 0)
+                r = receive_rest(session, deadline_ns, ret_message);
+        return fail_receive(session, r);
+}
+
+const struct nipc__plane_ops nipc__ring_ops = {
+        .profile = NIPC_PROFILE_RING,
+        .send = ring_send,
+        .receive = ring_receive,
+        .wait = nipc__ring_wait,
+        .get_fd = nipc__ring_get_fd,
+        .send_now = ring_send_now,
+        .reserve = ring_reserve,
+        .commit = ring_commit,
+        .look = nipc__ring_look,
+        .arm = nipc__ring_arm,
+        .disarm = nipc__ring_disarm,
+        .hear = nipc__ring_hear,
+};
