@@ -41,7 +41,7 @@ static bool has_grown(const struct nipc_client *client, const struct limits *bef
 }
 
 /* Takes over what the session knows about a failure; the session is about to be closed. */
-static int fail_session(struct nipc_client *client, int error, const char *step)
+static NIPC__COLD int fail_session(struct nipc_client *client, int error, const char *step)
 {
         struct nipc_failure failure = NIPC_FAILURE_INIT;
 
@@ -56,7 +56,8 @@ static int fail_session(struct nipc_client *client, int error, const char *step)
         return error;
 }
 
-static int fail_send(struct nipc_client *client, const struct nipc__request *request, int error)
+static NIPC__COLD int fail_send(struct nipc_client *client, const struct nipc__request *request,
+                                int error)
 {
         uint32_t wanted;
 
@@ -68,7 +69,7 @@ static int fail_send(struct nipc_client *client, const struct nipc__request *req
                                       "the request is above the agreed max_request_bytes");
 }
 
-static int fail_receive(struct nipc_client *client, int error)
+static NIPC__COLD int fail_receive(struct nipc_client *client, int error)
 {
         error = fail_session(client, error, "receive");
         if (error == -EMSGSIZE && !client->failure.fault.rule) {
@@ -78,7 +79,7 @@ static int fail_receive(struct nipc_client *client, int error)
         return error;
 }
 
-static int fail_status(struct nipc_client *client, uint16_t transport_status)
+static NIPC__COLD int fail_status(struct nipc_client *client, uint16_t transport_status)
 {
         uint32_t wanted;
 
@@ -96,21 +97,23 @@ static int fail_status(struct nipc_client *client, uint16_t transport_status)
         return client->failure.error;
 }
 
-/* client-server §3: the header of the response. Returns 0 or what is wrong with it. */
-static int check_response(struct nipc_client *client, const struct nipc__request *request,
-                          const struct nipc_header *sent, const struct nipc_message *message)
+/* What is wrong with a response, or right with it after all. */
+static NIPC__COLD int judge_response(struct nipc_client *client,
+                                     const struct nipc__request *request,
+                                     const struct nipc_header *sent,
+                                     const struct nipc_message *message)
 {
         const struct nipc_header *header = &message->header;
         struct nipc_fault fault = {0};
         struct nipc_batch_view view;
 
-        if (NIPC__UNLIKELY(header->kind != NIPC_KIND_RESPONSE))
+        if (header->kind != NIPC_KIND_RESPONSE)
                 return nipc__client_fail_rule(client, -EBADMSG, "answer", NIPC_PROTO_E_BAD_KIND,
                                               "a response must be of kind RESPONSE");
-        if (NIPC__UNLIKELY(header->code != sent->code || header->message_id != sent->message_id))
+        if ((header->code != sent->code || header->message_id != sent->message_id))
                 return nipc__client_fail_rule(client, -EBADMSG, "answer", NIPC_PROTO_E_BAD_LAYOUT,
                                               "a response must repeat code and message_id");
-        if (NIPC__UNLIKELY(header->transport_status != NIPC_TRANSPORT_STATUS_OK))
+        if (header->transport_status != NIPC_TRANSPORT_STATUS_OK)
                 return fail_status(client, header->transport_status);
         if (!(request->flags & NIPC_FLAG_BATCH))
                 return 0;
@@ -128,25 +131,97 @@ static int check_response(struct nipc_client *client, const struct nipc__request
         return 0;
 }
 
-static int send_request(struct nipc_client *client, const struct nipc__request *request,
-                        const struct nipc_header *header, uint64_t deadline_ns)
+/* client-server §3: the header of the response. Returns 0 or what is wrong with it. */
+static inline int check_response(struct nipc_client *client, const struct nipc__request *request,
+                                 const struct nipc_header *sent, const struct nipc_message *message)
+{
+        const struct nipc_header *header = &message->header;
+
+        if (NIPC__LIKELY(header->kind == NIPC_KIND_RESPONSE && header->code == sent->code &&
+                         header->message_id == sent->message_id &&
+                         header->transport_status == NIPC_TRANSPORT_STATUS_OK &&
+                         !(request->flags & NIPC_FLAG_BATCH)))
+                return 0;
+        return judge_response(client, request, sent, message);
+}
+
+/*
+ * The deadline of a call is found out when something has to be waited for: an answer that is there
+ * at once is had without a look at the clock. Until then *deadline_ns is 0.
+ */
+static NIPC__COLD uint64_t deadline_of(uint64_t *deadline_ns, uint32_t timeout_ms)
+{
+        if (!*deadline_ns)
+                *deadline_ns = nipc_deadline_after_ms(timeout_ms);
+        return *deadline_ns;
+}
+
+/* Sends with all the time there is. */
+static NIPC__COLD int send_late(struct nipc_client *client, const struct nipc__request *request,
+                                const struct nipc_header *header, uint64_t deadline_ns)
 {
         void *buf;
         int r;
 
+        if (nipc_session_has_pending(client->session))
+                return nipc_session_flush(client->session, deadline_ns);
         if (request->payload)
                 return nipc_session_send(client->session, header, request->payload,
                                          request->payload_size, deadline_ns);
         r = nipc_session_reserve(client->session, request->payload_size, &buf);
-        if (NIPC__UNLIKELY(r < 0))
+        if (r < 0)
                 return r;
         request->encode(request->arg, buf, request->payload_size);
         return nipc_session_commit(client->session, header, request->payload_size, deadline_ns);
 }
 
+/* The request could not be sent at once, or its answer did not come at once. */
+static NIPC__COLD int exchange_late(struct nipc_client *client, const struct nipc__request *request,
+                                    const struct nipc_header *header, uint64_t deadline_ns, int r,
+                                    struct nipc_message *ret_message)
+{
+        struct nipc_failure failure = NIPC_FAILURE_INIT;
+
+        if (r != -EAGAIN) {
+                (void)nipc_session_get_failure(client->session, &failure);
+                return failure.stage == NIPC_FAILURE_SEND ? fail_send(client, request, r)
+                                                          : fail_receive(client, r);
+        }
+        if (nipc_session_has_pending(client->session) ||
+            (!nipc_session_get_in_flight(client->session) &&
+             !nipc_session_is_receiving(client->session))) {
+                r = send_late(client, request, header, deadline_ns);
+                if (r < 0)
+                        return fail_send(client, request, r);
+        }
+        r = nipc_session_receive(client->session, deadline_ns, ret_message);
+        return r < 0 ? fail_receive(client, r) : 0;
+}
+
+/* Sends and receives, as far as that needs no deadline: returns as a session does. */
+static inline int exchange_now(struct nipc_client *client, const struct nipc__request *request,
+                               const struct nipc_header *header, struct nipc_message *ret_message)
+{
+        void *buf;
+        int r;
+
+        if (NIPC__LIKELY(request->payload))
+                return nipc_session_call(client->session, header, request->payload,
+                                         request->payload_size, NIPC_DEADLINE_SPIN, ret_message);
+        r = nipc_session_reserve(client->session, request->payload_size, &buf);
+        if (NIPC__UNLIKELY(r < 0))
+                return r;
+        request->encode(request->arg, buf, request->payload_size);
+        r = nipc_session_commit(client->session, header, request->payload_size, NIPC_DEADLINE_NOW);
+        if (NIPC__UNLIKELY(r < 0))
+                return r;
+        return nipc_session_receive(client->session, NIPC_DEADLINE_SPIN, ret_message);
+}
+
 /* client-server §3. *ret_status is what the provider said, 0 as long as it said nothing. */
-static int attempt(struct nipc_client *client, const struct nipc__request *request,
-                   uint64_t deadline_ns, struct nipc_message *ret_message, uint16_t *ret_status)
+static inline int attempt(struct nipc_client *client, const struct nipc__request *request,
+                          uint32_t timeout_ms, uint64_t *deadline_ns,
+                          struct nipc_message *ret_message, uint16_t *ret_status)
 {
         const struct nipc_header header = {
                 .kind = NIPC_KIND_REQUEST,
@@ -159,14 +234,13 @@ static int attempt(struct nipc_client *client, const struct nipc__request *reque
         int r;
 
         *ret_status = 0;
-        if (NIPC__UNLIKELY(nipc_cancel_is_triggered(client->cancel)))
-                return nipc__client_fail(client, -ECANCELED, "call");
-        r = send_request(client, request, &header, deadline_ns);
-        if (NIPC__UNLIKELY(r < 0))
-                return fail_send(client, request, r);
-        r = nipc_session_receive(client->session, deadline_ns, ret_message);
-        if (NIPC__UNLIKELY(r < 0))
-                return fail_receive(client, r);
+        r = exchange_now(client, request, &header, ret_message);
+        if (NIPC__UNLIKELY(r < 0)) {
+                r = exchange_late(client, request, &header, deadline_of(deadline_ns, timeout_ms), r,
+                                  ret_message);
+                if (r < 0)
+                        return r;
+        }
         *ret_status = ret_message->header.transport_status;
         r = check_response(client, request, &header, ret_message);
         if (NIPC__UNLIKELY(r < 0) || !request->decode)
@@ -180,7 +254,8 @@ static int attempt(struct nipc_client *client, const struct nipc__request *reque
 }
 
 /* The first error is what the caller hears, unless reconnecting itself says something final. */
-static int reconnect_or(struct nipc_client *client, uint64_t deadline_ns, int first_error)
+static NIPC__COLD int reconnect_or(struct nipc_client *client, uint64_t deadline_ns,
+                                   int first_error)
 {
         const struct nipc_client_failure first_failure = client->failure;
         int r;
@@ -206,25 +281,24 @@ static int reconnect_or(struct nipc_client *client, uint64_t deadline_ns, int fi
         return first_error;
 }
 
-/* Attempts until one succeeds or client-server §4 says that it is enough. */
-static int attempt_all(struct nipc_client *client, const struct nipc__request *request,
-                       uint64_t deadline_ns, struct nipc_message *ret_message, uint16_t *ret_status)
+/*
+ * After a first attempt that ended as r says: more of them, until one succeeds or client-server §4
+ * says that it is enough. before: the limits as of the first.
+ */
+static NIPC__COLD int attempt_again(struct nipc_client *client, const struct nipc__request *request,
+                                    uint32_t timeout_ms, uint64_t deadline_ns, struct limits before,
+                                    int r, struct nipc_message *ret_message, uint16_t *ret_status)
 {
         struct nipc_client_failure failure;
         bool is_last = false;
         unsigned n_overflows = 0;
-        int r, k;
+        int k;
 
         for (;;) {
-                struct limits before = limits_of(client);
-
-                r = attempt(client, request, deadline_ns, ret_message, ret_status);
-                if (NIPC__LIKELY(!r))
-                        return 0;
                 if (is_last || r == -ETIMEDOUT || r == -ECANCELED)
                         break;
                 failure = client->failure;
-                k = reconnect_or(client, deadline_ns, r);
+                k = reconnect_or(client, deadline_of(&deadline_ns, timeout_ms), r);
                 if (k < 0)
                         return k;
                 client->failure = failure;
@@ -232,6 +306,10 @@ static int attempt_all(struct nipc_client *client, const struct nipc__request *r
                         is_last = true;
                 else if (!has_grown(client, &before) || ++n_overflows >= NIPC__OVERFLOW_ATTEMPTS)
                         break;
+                before = limits_of(client);
+                r = attempt(client, request, timeout_ms, &deadline_ns, ret_message, ret_status);
+                if (!r)
+                        return 0;
         }
         nipc__client_drop(client, NIPC_CLIENT_STATE_BROKEN);
         return r;
@@ -260,6 +338,8 @@ int nipc__client_run(struct nipc_client *client, const struct nipc__request *req
                      uint32_t timeout_ms, struct nipc_response *ret_response, uint16_t *ret_status)
 {
         struct nipc_message message;
+        uint64_t deadline_ns = 0;
+        struct limits before;
         uint16_t status = 0;
         int r;
 
@@ -267,8 +347,11 @@ int nipc__client_run(struct nipc_client *client, const struct nipc__request *req
         if (NIPC__LIKELY(!r)) {
                 if (!timeout_ms)
                         timeout_ms = client->config.timeout_ms;
-                r = attempt_all(client, request, nipc_deadline_after_ms(timeout_ms), &message,
-                                &status);
+                before = limits_of(client);
+                r = attempt(client, request, timeout_ms, &deadline_ns, &message, &status);
+                if (NIPC__UNLIKELY(r < 0))
+                        r = attempt_again(client, request, timeout_ms, deadline_ns, before, r,
+                                          &message, &status);
         }
         if (ret_status)
                 *ret_status = status;

@@ -32,6 +32,11 @@ struct nipc_client {
         uint32_t agreed_response_bytes;
         uint32_t agreed_items;
 
+        /* Profiles that could not be had, at the cost of a connection: see profiles_to_offer(). */
+        uint32_t withheld_profiles;
+        uint32_t withheld_ms;    /* for how long, doubled each time */
+        uint64_t withheld_until; /* nanoseconds */
+
         uint64_t n_calls;
         uint64_t n_errors;
         uint64_t n_connects;

@@ -23,6 +23,13 @@
 #define RECONNECT_PAUSE_MS 5u
 #define RECONNECT_TOTAL_MS 20u
 
+/*
+ * How long a profile is not offered that the provider selected and we could not have; chosen, not
+ * tuned. Its cause may pass (memory that was full), so it is never given up for good.
+ */
+#define WITHHOLD_MIN_MS 1000u
+#define WITHHOLD_MAX_MS 60000u
+
 /* Stages of opening a session. */
 static const char *step_name(uint32_t stage)
 {
@@ -116,11 +123,36 @@ static void take_growth_back(struct nipc_client *client, int error)
                 client->request_bytes = client->accepted_bytes;
 }
 
+/* All but those that failed a moment ago; never none at all, which would mean something else. */
+static uint32_t profiles_to_offer(struct nipc_client *client)
+{
+        uint32_t profiles = client->config.profiles & ~client->withheld_profiles;
+
+        if (client->withheld_profiles && profiles && nipc_clock_now_ns() < client->withheld_until)
+                return profiles;
+        client->withheld_profiles = 0;
+        return client->config.profiles;
+}
+
+/* Which of the profiles that were offered cost a connection in vain. */
+static void note_unusable(struct nipc_client *client, uint32_t unusable_profiles)
+{
+        if (unusable_profiles) {
+                client->withheld_profiles |= unusable_profiles;
+                client->withheld_ms = NIPC__MIN(NIPC__MAX(2 * client->withheld_ms, WITHHOLD_MIN_MS),
+                                                WITHHOLD_MAX_MS);
+                client->withheld_until = nipc_deadline_after_ms(client->withheld_ms);
+        } else if (!client->withheld_profiles) { /* all were offered, and none failed */
+                client->withheld_ms = 0;
+        }
+}
+
 static void note_agreed(struct nipc_client *client)
 {
         struct nipc_session_info info = NIPC_SESSION_INFO_INIT;
 
         (void)nipc_session_get_info(client->session, &info);
+        note_unusable(client, info.unusable_profiles);
         client->accepted_bytes = client->request_bytes;
         client->agreed_request_bytes = info.max_request_payload_bytes;
         client->agreed_response_bytes = info.max_response_payload_bytes;
@@ -135,8 +167,8 @@ int nipc__client_connect(struct nipc_client *client, uint64_t deadline_ns)
 
         config.run_dir = client->run_dir;
         config.service = client->service;
-        config.supported_profiles = client->config.profiles;
-        config.preferred_profiles = client->config.profiles;
+        config.supported_profiles = profiles_to_offer(client);
+        config.preferred_profiles = config.supported_profiles;
         config.max_request_payload_bytes = client->request_bytes;
         config.max_request_batch_items = client->config.max_batch_items;
         config.max_response_payload_bytes = client->response_bytes;

@@ -119,9 +119,12 @@ static void conn_ready(struct nipc__worker *worker, struct nipc__conn *conn)
         struct nipc_session_info info = NIPC_SESSION_INFO_INIT;
 
         (void)nipc_session_get_info(conn->session, &info);
-        conn->session_id = info.session_id;
-        conn->peer_pid = info.peer.pid;
-        conn->peer_uid = info.peer.uid;
+        conn->request = (struct nipc_request){
+                .item_count = 1,
+                .session_id = info.session_id,
+                .peer_pid = info.peer.pid,
+                .peer_uid = info.peer.uid,
+        };
         conn->max_response_bytes = info.max_response_payload_bytes;
         conn->state = NIPC__CONN_READY;
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);

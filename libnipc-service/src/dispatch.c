@@ -7,13 +7,14 @@
  */
 
 #include <errno.h>
-#include <nipc/batch.h>
 
+#include "batch-fast.h"
 #include "server-private.h"
 #include "stdaux.h"
 
-static int reply(struct nipc__worker *worker, struct nipc__conn *conn,
-                 const struct nipc_message *message, uint16_t transport_status, size_t payload_size)
+static inline int reply(struct nipc__worker *worker, struct nipc__conn *conn,
+                        const struct nipc_message *message, uint16_t transport_status,
+                        size_t payload_size)
 {
         bool is_batch = transport_status == NIPC_TRANSPORT_STATUS_OK &&
                         (message->header.flags & NIPC_FLAG_BATCH) && message->header.item_count;
@@ -59,8 +60,8 @@ static uint16_t status_of(int result)
         }
 }
 
-static int handle(const struct nipc_handler *handler, const struct nipc_request *request,
-                  void *response, size_t capacity, size_t *ret_size)
+static inline int handle(const struct nipc_handler *handler, const struct nipc_request *request,
+                         void *response, size_t capacity, size_t *ret_size)
 {
         int r;
 
@@ -89,13 +90,12 @@ static int handle_batch(const struct nipc_handler *handler, struct nipc_request 
         r = nipc_batch_builder_init(&builder, response, capacity, request->item_count);
         for (i = 0; !r && i < request->item_count; i++) {
                 request->item_index = i;
-                r = nipc_batch_view_get(&view, i, &request->payload, &request->payload_size);
-                if (!r)
-                        r = nipc_batch_builder_reserve(&builder, &item, &item_capacity);
-                if (!r)
+                (void)nipc__batch_view_get(&view, i, &request->payload, &request->payload_size);
+                r = nipc__batch_builder_reserve(&builder, &item, &item_capacity);
+                if (NIPC__LIKELY(!r))
                         r = handle(handler, request, item, item_capacity, &item_size);
-                if (!r)
-                        r = nipc_batch_builder_commit(&builder, item_size);
+                if (NIPC__LIKELY(!r))
+                        r = nipc__batch_builder_commit(&builder, item_size);
         }
         return r ? r : nipc_batch_builder_finish(&builder, ret_size);
 }
@@ -104,14 +104,6 @@ int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
                    const struct nipc_message *message, bool *ret_close)
 {
         struct nipc_server *server = worker->server;
-        struct nipc_request request = {
-                .payload = message->payload,
-                .payload_size = message->payload_size,
-                .item_count = 1,
-                .session_id = conn->session_id,
-                .peer_pid = conn->peer_pid,
-                .peer_uid = conn->peer_uid,
-        };
         uint16_t transport_status;
         size_t size = 0;
         void *response;
@@ -127,12 +119,17 @@ int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
         if (NIPC__UNLIKELY(r < 0))
                 return nipc__dispatch_error(worker, conn, message,
                                             NIPC_TRANSPORT_STATUS_INTERNAL_ERROR);
-        if ((message->header.flags & NIPC_FLAG_BATCH) && message->header.item_count) {
-                request.item_count = message->header.item_count;
-                r = handle_batch(&server->handler, &request, response, conn->max_response_bytes,
-                                 &size);
+        conn->request.payload = message->payload;
+        conn->request.payload_size = message->payload_size;
+        if (NIPC__UNLIKELY(message->header.flags & NIPC_FLAG_BATCH) && message->header.item_count) {
+                conn->request.item_count = message->header.item_count;
+                r = handle_batch(&server->handler, &conn->request, response,
+                                 conn->max_response_bytes, &size);
+                conn->request.item_index = 0;
+                conn->request.item_count = 1;
         } else {
-                r = handle(&server->handler, &request, response, conn->max_response_bytes, &size);
+                r = handle(&server->handler, &conn->request, response, conn->max_response_bytes,
+                           &size);
         }
         transport_status = status_of(r);
         if (NIPC__UNLIKELY(transport_status != NIPC_TRANSPORT_STATUS_OK)) {

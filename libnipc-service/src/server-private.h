@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "list.h"
+#include "stdaux.h"
 
 /* Requests of one client in one turn, before the others have theirs; chosen, not tuned. */
 #define NIPC__FAIR_BUDGET 64u
@@ -54,9 +55,7 @@ struct nipc__conn {
         struct nipc__list wait_link; /* in waits[wait], if any */
         uint64_t wait_until_ns;
         struct nipc_session *session;
-        uint64_t session_id;
-        int64_t peer_pid;
-        int64_t peer_uid;
+        struct nipc_request request; /* what handlers are told; all but the payload stays */
         uint32_t max_response_bytes;
         uint8_t state;    /* enum nipc__conn_state */
         uint8_t wait;     /* enum nipc__wait */
@@ -83,6 +82,7 @@ struct nipc__worker {
         struct nipc__conn *lone; /* the only one that the last turns were about */
         uint32_t n_lone;         /* so many of them */
         uint32_t n_lone_needed;  /* so many it takes to linger with it */
+        bool is_quick;           /* the last requests of the lone one came at full speed */
         bool is_watching;        /* counted in nipc_server.n_watching */
         bool was_freed;          /* a session ended in this turn: descriptors came back */
 
@@ -113,6 +113,7 @@ struct nipc_server {
         uint32_t n_workers; /* objects: 1 when the caller dispatches */
         uint32_t n_threads; /* that run */
         bool is_drained;
+        bool is_polled; /* the caller of dispatch has our descriptor */
 
         /*
          * NIPC__STOP and so on. Set with release, read with acquire in nipc__server_flags(), so
@@ -158,8 +159,22 @@ static inline void nipc__count(_Atomic uint64_t *counter)
 }
 
 /* Sizes that were seen or wanted: later sessions are offered as much (client-server §7.2). */
-void nipc__server_note_request(struct nipc_server *server, uint64_t size);
-void nipc__server_note_response(struct nipc_server *server, uint64_t size);
+void nipc__server_learn_request(struct nipc_server *server, uint64_t size);
+void nipc__server_learn_response(struct nipc_server *server, uint64_t size);
+
+static inline void nipc__server_note_request(struct nipc_server *server, uint64_t size)
+{
+        if (NIPC__UNLIKELY(size >
+                           atomic_load_explicit(&server->request_bytes, memory_order_relaxed)))
+                nipc__server_learn_request(server, size);
+}
+
+static inline void nipc__server_note_response(struct nipc_server *server, uint64_t size)
+{
+        if (NIPC__UNLIKELY(size >
+                           atomic_load_explicit(&server->response_bytes, memory_order_relaxed)))
+                nipc__server_learn_response(server, size);
+}
 
 /* The worker's poller does not watch the listener any more; the last one closes it. */
 void nipc__server_leave_listener(struct nipc_server *server);

@@ -32,8 +32,6 @@ static void note(struct nipc_server *server, _Atomic uint32_t *learned, uint64_t
 {
         uint32_t wanted;
 
-        if (NIPC__LIKELY(size <= atomic_load_explicit(learned, memory_order_relaxed)))
-                return;
         wanted = nipc__limit_round(size, ceiling);
         pthread_mutex_lock(&server->lock);
         if (wanted > atomic_load_explicit(learned, memory_order_relaxed)) {
@@ -48,12 +46,12 @@ static void note(struct nipc_server *server, _Atomic uint32_t *learned, uint64_t
         pthread_mutex_unlock(&server->lock);
 }
 
-void nipc__server_note_request(struct nipc_server *server, uint64_t size)
+void nipc__server_learn_request(struct nipc_server *server, uint64_t size)
 {
         note(server, &server->request_bytes, size, server->config.max_request_bytes);
 }
 
-void nipc__server_note_response(struct nipc_server *server, uint64_t size)
+void nipc__server_learn_response(struct nipc_server *server, uint64_t size)
 {
         note(server, &server->response_bytes, size, server->config.max_response_bytes);
 }
@@ -357,7 +355,8 @@ NIPC__EXPORT int nipc_server_dispatch(struct nipc_server *server, uint32_t timeo
         } while ((after == before ||
                   (nipc__worker_lingers(worker) && after - before < DISPATCH_BUDGET)) &&
                  timeout_ms && nipc_clock_now_ns() < deadline_ns);
-        nipc__worker_end_linger(worker); /* the caller may poll our descriptor for the rest */
+        if (server->is_polled)
+                nipc__worker_end_linger(worker); /* the caller polls our descriptor for the rest */
         return (int)NIPC__MIN(after - before, (uint64_t)INT32_MAX);
 }
 
@@ -365,6 +364,9 @@ NIPC__EXPORT int nipc_server_get_fd(const struct nipc_server *server)
 {
         if (!server || server->config.n_workers)
                 return -EINVAL;
+        /* That somebody polls changes how he is told, and nothing else. */
+        ((struct nipc_server *)(uintptr_t)server)->is_polled = true;
+        nipc__worker_end_linger(server->workers[0]);
         return nipc_poller_get_fd(server->workers[0]->poller);
 }
 

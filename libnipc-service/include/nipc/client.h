@@ -71,10 +71,15 @@ enum nipc_client_state {
 };
 
 struct nipc_client_config {
-        size_t size;                 /* use NIPC_CLIENT_CONFIG_INIT */
-        const char *run_dir;         /* copied, required */
-        const char *service;         /* copied, required */
-        uint32_t profiles;           /* NIPC_PROFILE_*, supported and preferred; 0: baseline */
+        size_t size;         /* use NIPC_CLIENT_CONFIG_INIT */
+        const char *run_dir; /* copied, required */
+        const char *service; /* copied, required */
+        /*
+         * NIPC_PROFILE_*, supported and preferred; 0: baseline. nipc_profile_get_available(): all
+         * there are; the best that the provider has, too, is used. One that fails is left out for
+         * a while (1 s, doubled to 60 s) and then tried again.
+         */
+        uint32_t profiles;
         uint32_t max_request_bytes;  /* proposed payload limit; 0: 1024, grows on need to 1 MiB */
         uint32_t max_batch_items;    /* proposed; 0: 1 */
         uint32_t max_response_bytes; /* a hint to the provider; 0: 65536 */

@@ -46,7 +46,12 @@ struct nipc_server_config {
         const char *run_dir; /* copied, required; the directory must exist */
         const char *service; /* copied, required */
         uint32_t n_workers;  /* threads to run; 0: none, the caller dispatches */
-        uint32_t profiles;   /* NIPC_PROFILE_*, supported and preferred; 0: baseline */
+        /*
+         * NIPC_PROFILE_*, supported and preferred; 0: baseline. nipc_profile_get_available(): all
+         * there are. Memory for a session is made when its client was accepted; where that fails
+         * the session is a lesser one.
+         */
+        uint32_t profiles;
         /*
          * Payload limits. max_*: the ceiling, named in the error when it is hit; 0: 1 MiB.
          * initial_*: what new sessions are offered until more was needed (client-server §7.2);
@@ -87,12 +92,13 @@ struct nipc_request {
  * A service of any method.
  *
  * handle: writes a response payload of at most `capacity` bytes at response (aligned to 8 for the
- * first item) and its size to *ret_size. request and response never overlap. Returns 0; a positive
- * NIPC_PROTO_E_* when the request cannot be decoded (answered BAD_ENVELOPE; OVERFLOW: the response
- * does not fit, answered LIMIT_EXCEEDED and capacity is raised for later sessions up to the
- * ceiling); or a negative errno (-EMSGSIZE as OVERFLOW, any other INTERNAL_ERROR). After an error
- * answer the session ends, the service goes on. May block: it then delays the sessions of its
- * worker.
+ * first item) and its size to *ret_size. request and response never overlap. response may lie in
+ * memory that the client can read, on SHM_HYBRID write, at any time: do not rely on what is read
+ * back from it. Returns 0; a positive NIPC_PROTO_E_* when the request cannot be decoded (answered
+ * BAD_ENVELOPE; OVERFLOW: the response does not fit, answered LIMIT_EXCEEDED and capacity is raised
+ * for later sessions up to the ceiling); or a negative errno (-EMSGSIZE as OVERFLOW, any other
+ * INTERNAL_ERROR). After an error answer the session ends, the service goes on. May block: it then
+ * delays the sessions of its worker.
  */
 struct nipc_handler {
         size_t size;   /* sizeof(struct nipc_handler) */

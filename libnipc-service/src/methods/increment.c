@@ -3,12 +3,13 @@
 /* Method 1 at both ends: one number, or a batch of them, built and read in place. */
 
 #include <errno.h>
-#include <nipc/batch.h>
 #include <nipc/client.h>
 #include <nipc/increment.h>
 #include <nipc/server.h>
 
+#include "batch-fast.h"
 #include "client-private.h"
+#include "increment-fast.h"
 #include "stdaux.h"
 #include "typed.h"
 
@@ -18,32 +19,30 @@ struct batch {
         uint32_t n_values;
 };
 
-static void encode_one(const void *arg, void *buf, size_t size)
-{
-        nipc_increment_encode(*(const uint64_t *)arg, buf);
-}
-
 static int decode_one(void *userdata, const void *payload, size_t payload_size,
                       struct nipc_fault *ret_fault)
 {
+        if (NIPC__LIKELY(nipc__increment_read(payload, payload_size, userdata)))
+                return 0;
         return nipc_increment_decode(payload, payload_size, userdata, ret_fault);
 }
 
 NIPC__EXPORT int nipc_client_increment(struct nipc_client *client, uint64_t value,
                                        uint32_t timeout_ms, uint64_t *ret_value)
 {
+        uint8_t payload[NIPC_INCREMENT_SIZE];
         const struct nipc__request request = {
                 .code = NIPC_METHOD_INCREMENT,
                 .item_count = 1,
-                .payload_size = NIPC_INCREMENT_SIZE,
-                .encode = encode_one,
-                .arg = &value,
+                .payload = payload,
+                .payload_size = sizeof(payload),
                 .decode = decode_one,
                 .userdata = ret_value,
         };
 
         if (!client || !ret_value)
                 return -EINVAL;
+        nipc__increment_write(value, payload);
         return nipc__client_run(client, &request, timeout_ms, NULL, NULL);
 }
 
@@ -52,13 +51,16 @@ static void encode_batch(const void *arg, void *buf, size_t size)
 {
         const struct batch *batch = arg;
         struct nipc_batch_builder builder;
-        uint8_t item[NIPC_INCREMENT_SIZE];
+        size_t capacity;
         uint32_t i;
+        void *item;
 
         (void)nipc_batch_builder_init(&builder, buf, size, batch->n_values);
         for (i = 0; i < batch->n_values; i++) {
-                nipc_increment_encode(batch->values[i], item);
-                (void)nipc_batch_builder_add(&builder, item, sizeof(item));
+                if (nipc__batch_builder_reserve(&builder, &item, &capacity))
+                        break;
+                nipc__increment_write(batch->values[i], item);
+                (void)nipc__batch_builder_commit(&builder, NIPC_INCREMENT_SIZE);
         }
         (void)nipc_batch_builder_finish(&builder, &size);
 }
@@ -72,22 +74,23 @@ static int decode_batch(void *userdata, const void *payload, size_t payload_size
 {
         struct batch *batch = userdata;
         struct nipc_batch_view view;
-        const void *item;
+        const void *item = NULL;
         uint64_t value;
-        size_t size;
+        size_t size = 0;
         uint32_t i;
         int r;
 
         r = nipc_batch_view_init(&view, payload, payload_size, batch->n_values, ret_fault);
         for (i = 0; !r && i < batch->n_values; i++) {
-                (void)nipc_batch_view_get(&view, i, &item, &size);
-                r = nipc_increment_decode(item, size, &value, ret_fault);
+                (void)nipc__batch_view_get(&view, i, &item, &size);
+                if (NIPC__UNLIKELY(!nipc__increment_read(item, size, &value)))
+                        r = nipc_increment_decode(item, size, &value, ret_fault);
         }
         if (r)
                 return r;
         for (i = 0; i < batch->n_values; i++) {
-                (void)nipc_batch_view_get(&view, i, &item, &size);
-                (void)nipc_increment_decode(item, size, &batch->ret_values[i], NULL);
+                (void)nipc__batch_view_get(&view, i, &item, &size);
+                (void)nipc__increment_read(item, size, &batch->ret_values[i]);
         }
         return 0;
 }
@@ -122,15 +125,14 @@ static int handle(void *userdata, const struct nipc_request *request, void *resp
         uint64_t value, result = 0;
         int r;
 
-        r = nipc_increment_decode(request->payload, request->payload_size, &value, NULL);
-        if (r)
-                return r;
+        if (NIPC__UNLIKELY(!nipc__increment_read(request->payload, request->payload_size, &value)))
+                return nipc_increment_decode(request->payload, request->payload_size, &value, NULL);
         if (capacity < NIPC_INCREMENT_SIZE)
                 return NIPC_PROTO_E_OVERFLOW;
         r = handler->increment(handler->userdata, value, &result);
         if (r)
                 return r;
-        nipc_increment_encode(result, response);
+        nipc__increment_write(result, response);
         *ret_size = NIPC_INCREMENT_SIZE;
         return 0;
 }
