@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
+#include <nipc/fault.h>
 #include <nipc/server.h>
 #include <signal.h>
 #include <stdio.h>
@@ -67,6 +68,22 @@ static gboolean on_signal(gpointer data)
 
         g_main_loop_quit(serving->loop);
         return G_SOURCE_CONTINUE;
+}
+
+/* A client that shortens the memory it shares with us ends its session, not us. */
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+        if (nipc_fault_handle(info->si_addr))
+                return;
+        signal(SIGBUS, SIG_DFL);
+        raise(SIGBUS);
+}
+
+static void survive_faults(void)
+{
+        const struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+
+        sigaction(SIGBUS, &action, NULL);
 }
 
 static gboolean on_readable(gint fd, GIOCondition condition, gpointer data)
@@ -144,6 +161,7 @@ static int serve(const struct command_context *context, const struct provider *p
         int r;
 
         signal(SIGPIPE, SIG_IGN); /* a reader of our output that goes away is no reason to end */
+        survive_faults();
         r = make_default_run_dir(context);
         if (!r)
                 r = provider->new_server(data, config, &server);

@@ -4,9 +4,7 @@
 
 #include "number.h"
 
-#include <errno.h>
-#include <nipc/hello.h>
-#include <nipc/listener.h>
+#include <nipc/session.h>
 
 static const struct {
         const char *name;
@@ -18,34 +16,9 @@ static const struct {
         {"ring", NIPC_PROFILE_RING},
 };
 
-/*
- * A listener of a profile that is not built in is refused for that before anything is looked at;
- * one of a profile that is, because its run directory is no directory.
- */
-static bool is_built_in(uint32_t bit)
-{
-        struct nipc_listener_config config = NIPC_LISTENER_CONFIG_INIT;
-        struct nipc_listener *listener = NULL;
-        int r;
-
-        config.run_dir = "/dev/null";
-        config.service = "probe";
-        config.supported_profiles = bit;
-        r = nipc_listener_open(&config, &listener);
-        nipc_listener_close(listener);
-        return r != -EPROTONOSUPPORT;
-}
-
 uint32_t profiles_get_built_in(void)
 {
-        static uint32_t built_in;
-
-        if (built_in)
-                return built_in;
-        for (size_t i = 0; i < G_N_ELEMENTS(profile_names); i++)
-                if (is_built_in(profile_names[i].bit))
-                        built_in |= profile_names[i].bit;
-        return built_in;
+        return nipc_profile_get_available();
 }
 
 static gboolean profile_lookup(const char *name, uint32_t *ret_bits)
