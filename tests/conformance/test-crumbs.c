@@ -304,6 +304,7 @@ static void test_commit_again(void)
                               -EEXIST);
         tap_check(!nipc_session_has_pending(pair.client));
         tap_eq_uint(nipc_session_get_in_flight(pair.client), 1);
+        take_turn(&pair, 1);
         request.message_id = 2;
         util_eq_error(nipc_session_commit(pair.client, &request, 1000, util_soon()), 0);
         util_eq_error(nipc_session_receive(pair.server, util_soon(), &message), 0);

@@ -104,6 +104,7 @@ static void test_receive(void)
                 tap_check(!nipc_session_is_receiving(pair.server));
                 request.message_id = i;
                 tap_check(transfer(pair.client, pair.server, &request, 10, SEND_COPY));
+                take_turn(&pair, i);
         }
         tap_eq_int(session_failure(pair.server).error, 0);
         tap_eq_int(session_failure(pair.client).error, 0);
@@ -133,6 +134,7 @@ static void test_mixed_deadlines(void)
                 request.message_id = i;
                 util_eq_error(nipc_session_send(pair.client, &request, NULL, 0, util_soon()), 0);
                 util_eq_error(nipc_session_receive(pair.server, NIPC_DEADLINE_NEVER, &message), 0);
+                take_turn(&pair, i);
         }
         pair_close(&pair);
 }
@@ -163,6 +165,8 @@ static void test_full_of_small_ones(void)
         struct pair pair;
         uint64_t n;
 
+        if (!conformance_can_pipeline())
+                tap_skip("sending never waits");
         pair_config_init_large(&config, 0);
         config.session.max_in_flight = 200000;
         tap_require(pair_open(&pair, &config));
@@ -215,7 +219,8 @@ static void try_half_sent(enum send_way way, uint32_t packet_size, size_t size)
         util_eq_error(pattern_send(pair.client, &request, size, 3, way, nipc_deadline_after_ms(5)),
                       -ETIMEDOUT);
         tap_check(nipc_session_has_pending(pair.client));
-        tap_eq_uint(nipc_session_get_events(pair.client), NIPC_EVENT_IN | NIPC_EVENT_OUT);
+        tap_eq_uint(nipc_session_get_events(pair.client),
+                    NIPC_EVENT_IN | (conformance_is_baseline() ? NIPC_EVENT_OUT : 0));
         tap_eq_uint(nipc_session_get_in_flight(pair.client), 1);
         util_eq_error(nipc_session_send(pair.client, &other, NULL, 0, util_soon()), -EBUSY);
         util_eq_error(nipc_session_reserve(pair.client, 1, &payload), -EBUSY);
@@ -234,8 +239,12 @@ static void try_half_sent(enum send_way way, uint32_t packet_size, size_t size)
 
 static void test_half_sent(void)
 {
+        if (!conformance_can_pipeline())
+                tap_skip("sending never waits");
         for (enum send_way way = 0; way < N_SEND_WAYS; way++) {
                 try_half_sent(way, 0, 2000000);
+                if (!conformance_is_baseline()) /* packets have nothing to do with it */
+                        continue;
                 try_half_sent(way, 4096, 1000000);
                 try_half_sent(way, 100, 100000);
         }
@@ -251,6 +260,8 @@ static void test_commit_is_kept(void)
         uint64_t n;
         int r;
 
+        if (!conformance_can_pipeline())
+                tap_skip("sending never waits");
         pair_config_init_large(&config, 0);
         config.session.max_in_flight = 200000;
         tap_require(pair_open(&pair, &config));
@@ -278,6 +289,8 @@ static void test_both_directions_stuck(void)
         struct pair pair;
         int r;
 
+        if (!conformance_can_pipeline())
+                tap_skip("sending never waits");
         pair_config_init_large(&config, 0);
         tap_require(pair_open(&pair, &config));
         tap_check(transfer(pair.client, pair.server, &request, 10, SEND_COPY));

@@ -139,6 +139,7 @@ static void test_empty(void)
         util_eq_error(nipc_session_receive(pair.server, util_soon(), &message), 0);
         tap_check(message.payload != NULL);
         tap_eq_uint(message.payload_size, 0);
+        take_turn(&pair, 1);
         request.message_id = 2;
         util_eq_error(nipc_session_reserve(pair.client, 0, &payload), 0);
         tap_check(payload != NULL);
@@ -185,6 +186,7 @@ static void test_reserve_commit(void)
         util_eq_error(nipc_session_receive(pair.server, util_soon(), &message), 0);
         pattern_check(message.payload, 20000, 2);
         /* A send ends the loan, too. */
+        take_turn(&pair, 2);
         util_eq_error(nipc_session_reserve(pair.client, 10, &payload), 0);
         tap_check(transfer(
                 pair.client, pair.server,
@@ -207,11 +209,19 @@ static void test_borrowed_until_receive(void)
         tap_require(pair_open(&pair, &config));
         util_eq_error(pattern_send(pair.client, &request, 3000, 1, SEND_COPY, util_soon()), 0);
         request.message_id = 2;
-        util_eq_error(pattern_send(pair.client, &request, 3000, 2, SEND_COPY, util_soon()), 0);
+        if (conformance_can_pipeline())
+                util_eq_error(pattern_send(pair.client, &request, 3000, 2, SEND_COPY, util_soon()),
+                              0);
         util_eq_error(nipc_session_receive(pair.server, util_soon(), &message), 0);
         util_eq_error(pattern_send(pair.server, &response, 50000, 3, SEND_IN_PLACE,
                                    NIPC_DEADLINE_NOW),
                       0);
+        if (!conformance_can_pipeline()) {
+                util_eq_error(nipc_session_wait(pair.server, NIPC_DEADLINE_NOW), -EAGAIN);
+                pattern_check(message.payload, 3000, 1);
+                pair_close(&pair);
+                return;
+        }
         util_eq_error(nipc_session_wait(pair.server, util_soon()), 0);
         pattern_check(message.payload, 3000, 1);
         /* Echoed from where it lies. */

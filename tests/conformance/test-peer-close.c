@@ -58,11 +58,13 @@ static void test_send_first(void)
                         pair_config_init_large(&config, 0);
                         tap_require(pair_open(&pair, &config));
                         pair.server = nipc_session_close(pair.server);
+                        /* Where v1 peers leave no word of it in memory, it shows a moment later. */
                         util_eq_error(pattern_send(pair.client, &request, size, 1, way,
                                                    NIPC_DEADLINE_NEVER),
-                                      -ECONNRESET);
+                                      conformance_can_pipeline() ? -ECONNRESET : 0);
                         tap_check(!nipc_session_has_pending(pair.client));
-                        tap_eq_uint(nipc_session_get_in_flight(pair.client), 0);
+                        tap_eq_uint(nipc_session_get_in_flight(pair.client),
+                                    !conformance_can_pipeline());
                         check_gone(pair.client);
                         pair_close(&pair);
                 }
@@ -99,7 +101,8 @@ static void try_ask_and_leave(uint64_t n_requests, size_t size)
 static void test_ask_and_leave(void)
 {
         try_ask_and_leave(1, 8);
-        try_ask_and_leave(20, 100);
+        if (conformance_can_pipeline())
+                try_ask_and_leave(20, 100);
         try_ask_and_leave(1, 80000); /* in packets */
 }
 
@@ -110,6 +113,8 @@ static void test_leave_with_unread_answers(void)
         struct pair_config config;
         struct pair pair;
 
+        if (!conformance_can_pipeline())
+                tap_skip("one message at a time");
         pair_config_init_large(&config, 0);
         tap_require(pair_open(&pair, &config));
         for (uint64_t id = 1; id <= 6; id++) {
@@ -138,6 +143,8 @@ static void test_answers_before_the_end(void)
         struct pair_config config;
         struct pair pair;
 
+        if (!conformance_can_pipeline())
+                tap_skip("one message at a time");
         pair_config_init_large(&config, 0);
         tap_require(pair_open(&pair, &config));
         for (uint64_t id = 1; id <= 6; id++) {
@@ -159,6 +166,28 @@ static void test_answers_before_the_end(void)
         pair_close(&pair);
 }
 
+/* The one message that there may be is heard, whoever said it. */
+static void test_answer_before_the_end(void)
+{
+        struct nipc_header request = make_request(1), response = make_response(1);
+        struct nipc_message message;
+        struct pair_config config;
+        struct pair pair;
+
+        for (enum send_way way = 0; way < N_SEND_WAYS; way++) {
+                pair_config_init_large(&config, 0);
+                tap_require(pair_open(&pair, &config));
+                tap_check(transfer(pair.client, pair.server, &request, 10, way));
+                util_eq_error(pattern_send(pair.server, &response, 5000, 1, way, NIPC_DEADLINE_NOW),
+                              0);
+                pair.server = nipc_session_close(pair.server);
+                if (util_eq_error(nipc_session_receive(pair.client, util_soon(), &message), 0))
+                        pattern_check(message.payload, 5000, 1);
+                check_gone(pair.client);
+                pair_close(&pair);
+        }
+}
+
 /* In the middle of a message, in either direction. */
 static void test_half_received(void)
 {
@@ -168,6 +197,8 @@ static void test_half_received(void)
         struct pair pair;
         int r;
 
+        if (!conformance_can_pipeline())
+                tap_skip("sending never waits");
         pair_config_init_large(&config, 4096);
         tap_require(pair_open(&pair, &config));
         util_eq_error(pattern_send(pair.client, &request, 1000000, 1, SEND_COPY, NIPC_DEADLINE_NOW),
@@ -190,6 +221,8 @@ static void test_half_sent(void)
         struct pair_config config;
         struct pair pair;
 
+        if (!conformance_can_pipeline())
+                tap_skip("sending never waits");
         for (enum send_way way = 0; way < N_SEND_WAYS; way++) {
                 pair_config_init_large(&config, 4096);
                 tap_require(pair_open(&pair, &config));
@@ -257,10 +290,12 @@ static void test_blocked(void)
 {
         for (unsigned i = 0; i < 10; i++) {
                 try_blocked(false);
-                try_blocked(true);
+                if (conformance_can_pipeline())
+                        try_blocked(true);
         }
 }
 
 UTIL_MAIN(TAP_CASE(test_idle), TAP_CASE(test_send_first), TAP_CASE(test_ask_and_leave),
           TAP_CASE(test_leave_with_unread_answers), TAP_CASE(test_answers_before_the_end),
-          TAP_CASE(test_half_received), TAP_CASE(test_half_sent), TAP_CASE(test_blocked))
+          TAP_CASE(test_answer_before_the_end), TAP_CASE(test_half_received),
+          TAP_CASE(test_half_sent), TAP_CASE(test_blocked))

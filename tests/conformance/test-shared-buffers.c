@@ -37,6 +37,12 @@ static void crowd_close(struct crowd *crowd)
         tap_eq_ptr(nipc_session_buffers_free(crowd->buffers), NULL);
 }
 
+/* What sending a large message without waiting returns: it goes in parts, or whole. */
+static int started(void)
+{
+        return conformance_can_pipeline() ? -EAGAIN : 0;
+}
+
 /* One after the other, in both ways of sending. */
 static void test_taking_turns(void)
 {
@@ -68,7 +74,7 @@ static void test_half_requests(void)
 
                 util_eq_error(pattern_send(crowd.pairs[i].client, &request, 900000 + i, i,
                                            SEND_COPY, NIPC_DEADLINE_NOW),
-                              -EAGAIN);
+                              started());
         }
         util_waiting_for("all requests");
         while (n_done < N_SESSIONS)
@@ -99,7 +105,7 @@ static void test_small_between_large(void)
         tap_require(crowd_open(&crowd, 4096));
         util_eq_error(pattern_send(crowd.pairs[0].client, &large, 900000, 1, SEND_IN_PLACE,
                                    NIPC_DEADLINE_NOW),
-                      -EAGAIN);
+                      started());
         do {
                 struct nipc_header small = make_request(++id), response = make_response(id);
 
@@ -133,7 +139,7 @@ static void test_half_responses(void)
                                    SEND_COPY));
                 util_eq_error(pattern_send(crowd.pairs[i].server, &response, 900000 + i, i,
                                            i % 2 ? SEND_COPY : SEND_IN_PLACE, NIPC_DEADLINE_NOW),
-                              -EAGAIN);
+                              started());
         }
         for (unsigned i = N_SESSIONS; i-- > 0;) {
                 util_waiting_for("a response");
@@ -155,6 +161,8 @@ static void test_close_in_the_middle(void)
         struct nipc_message message;
         struct crowd crowd;
 
+        if (!conformance_can_pipeline())
+                tap_skip("no message is ever half sent");
         tap_require(crowd_open(&crowd, 4096));
         for (unsigned i = 0; i < 2; i++) {
                 util_eq_error(pattern_send(crowd.pairs[i].client, &request, 900000, i, SEND_COPY,

@@ -40,7 +40,9 @@ static bool equals(const char *what, uintmax_t a, uintmax_t b)
 }
 
 static const struct conformance_profile profiles[] = {
-        {"baseline", NIPC_PROFILE_BASELINE},
+        {"baseline", NIPC_PROFILE_BASELINE, NIPC_PROFILE_BASELINE},
+        {"shm-hybrid", NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID, NIPC_PROFILE_SHM_HYBRID},
+        {"ring", NIPC_PROFILE_BASELINE | NIPC_PROFILE_RING, NIPC_PROFILE_RING},
 };
 
 const struct conformance_profile *conformance_profile(void)
@@ -58,7 +60,12 @@ const struct conformance_profile *conformance_profile(void)
 
 bool conformance_is_baseline(void)
 {
-        return conformance_profile()->bits == NIPC_PROFILE_BASELINE;
+        return conformance_profile()->selected == NIPC_PROFILE_BASELINE;
+}
+
+bool conformance_can_pipeline(void)
+{
+        return conformance_profile()->selected != NIPC_PROFILE_SHM_HYBRID;
 }
 
 /* ---- two ends ------------------------------------------------------------------------------- */
@@ -104,6 +111,14 @@ static void *acceptor_main(void *userdata)
         return NULL;
 }
 
+static uint32_t profile_of(const struct nipc_session *session)
+{
+        struct nipc_session_info info = NIPC_SESSION_INFO_INIT;
+
+        nipc_session_get_info(session, &info);
+        return info.profile;
+}
+
 bool conformance_pair_open_more(struct pair *pair, const struct pair_config *config,
                                 struct nipc_session **ret_client, struct nipc_session **ret_server)
 {
@@ -117,7 +132,10 @@ bool conformance_pair_open_more(struct pair *pair, const struct pair_config *con
                 return fail("no thread");
         r = nipc_session_open(&config->session, util_soon(), &client, NULL);
         pthread_join(thread, NULL);
-        if (works("open", r) && works("accept and handshake", acceptor.error)) {
+        if (works("open", r) && works("accept and handshake", acceptor.error) &&
+            equals("profile of the client", profile_of(client), conformance_profile()->selected) &&
+            equals("profile of the server", profile_of(acceptor.session),
+                   conformance_profile()->selected)) {
                 *ret_client = client;
                 *ret_server = acceptor.session;
                 return true;
@@ -269,6 +287,14 @@ bool conformance_transfer(struct nipc_session *from, struct nipc_session *to,
                equals("item_count", message.header.item_count, header->item_count) &&
                equals("message_id", message.header.message_id, header->message_id) &&
                conformance_pattern_check(message.payload, size, header->message_id);
+}
+
+bool conformance_take_turn(const struct pair *pair, uint64_t id)
+{
+        struct nipc_header response = make_response(id);
+
+        return conformance_can_pipeline() ||
+               conformance_transfer(pair->server, pair->client, &response, 8, SEND_COPY);
 }
 
 struct nipc_failure session_failure(const struct nipc_session *session)

@@ -19,7 +19,8 @@
 
 struct conformance_profile {
         const char *name;
-        uint32_t bits; /* NIPC_PROFILE_* to offer and prefer */
+        uint32_t bits;     /* NIPC_PROFILE_* to offer and prefer */
+        uint32_t selected; /* the one that must come of it */
 };
 
 /* The profile under test. Ends the program if there is none of that name. */
@@ -27,6 +28,12 @@ const struct conformance_profile *conformance_profile(void);
 
 /* Whether messages are packets on the socket: what raw peers speak after the handshake. */
 bool conformance_is_baseline(void);
+
+/*
+ * Whether several messages may be under way in one direction. Where they may not, a client and a
+ * server take turns, and sending never waits: it can be done now, or -EBUSY.
+ */
+bool conformance_can_pipeline(void);
 
 /*
  * What went wrong in a function of util-conformance.c is counted where the test is: the state of
@@ -128,6 +135,13 @@ int pattern_send(struct nipc_session *session, const struct nipc_header *header,
 #define transfer(...) CHECKED(conformance_transfer(__VA_ARGS__))
 bool conformance_transfer(struct nipc_session *from, struct nipc_session *to,
                           const struct nipc_header *header, size_t size, enum send_way way);
+
+/*
+ * Where messages take turns: the server answers request `id`, which it has received, so that the
+ * client may ask again. Elsewhere nothing needs to happen.
+ */
+#define take_turn(...) CHECKED(conformance_take_turn(__VA_ARGS__))
+bool conformance_take_turn(const struct pair *pair, uint64_t id);
 
 /* The fault of a session's first failure. */
 struct nipc_fault session_fault(const struct nipc_session *session);

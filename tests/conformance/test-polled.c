@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+
+/* A caller with an event loop of his own: he polls the session's descriptor and nothing else. */
+
+#include "util-conformance.h"
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LARGE_BYTES 2000000u
+
+/* Waits for what the session says it waits for. */
+static void wait_for_events(const struct nipc_session *session)
+{
+        uint32_t events = nipc_session_get_events(session);
+        struct pollfd pollfd = {.fd = nipc_session_get_fd(session)};
+
+        if (events & NIPC_EVENT_IN)
+                pollfd.events |= POLLIN;
+        if (events & NIPC_EVENT_OUT)
+                pollfd.events |= POLLOUT;
+        util_waiting_for("a descriptor to become ready");
+        tap_check(poll(&pollfd, 1, -1) == 1);
+}
+
+static bool is_readable(const struct nipc_session *session)
+{
+        struct pollfd pollfd = {.fd = nipc_session_get_fd(session), .events = POLLIN};
+
+        return poll(&pollfd, 1, 0) == 1;
+}
+
+/* Every request is seen by polling, however often it was looked in between. */
+static void test_requests(void)
+{
+        struct nipc_message message;
+        struct pair_config config;
+        struct pair pair;
+
+        pair_config_init(&config);
+        tap_require(pair_open(&pair, &config));
+        util_eq_error(nipc_session_receive(pair.server, NIPC_DEADLINE_NOW, &message), -EAGAIN);
+        for (uint64_t id = 1; id <= 100; id++) {
+                struct nipc_header request = make_request(id), response = make_response(id);
+
+                tap_check(!is_readable(pair.server));
+                util_eq_error(nipc_session_send(pair.client, &request, &id, 8, util_soon()), 0);
+                wait_for_events(pair.server);
+                util_eq_error(nipc_session_receive(pair.server, NIPC_DEADLINE_NOW, &message), 0);
+                tap_eq_uint(message.header.message_id, id);
+                util_eq_error(nipc_session_receive(pair.server, NIPC_DEADLINE_NOW, &message),
+                              -EAGAIN);
+                util_eq_error(nipc_session_send(pair.server, &response, &id, 8, util_soon()), 0);
+                wait_for_events(pair.client);
+                util_eq_error(nipc_session_receive(pair.client, NIPC_DEADLINE_NOW, &message), 0);
+                util_eq_error(nipc_session_receive(pair.client, NIPC_DEADLINE_NOW, &message),
+                              -EAGAIN);
+        }
+        pair_close(&pair);
+}
+
+/* The end of the peer is something to poll for. */
+static void test_end(void)
+{
+        struct nipc_message message;
+        struct pair_config config;
+        struct pair pair;
+
+        pair_config_init(&config);
+        tap_require(pair_open(&pair, &config));
+        util_eq_error(nipc_session_receive(pair.server, NIPC_DEADLINE_NOW, &message), -EAGAIN);
+        tap_check(!is_readable(pair.server));
+        pair.client = nipc_session_close(pair.client);
+        wait_for_events(pair.server);
+        util_eq_error(nipc_session_receive(pair.server, NIPC_DEADLINE_NOW, &message), -ECONNRESET);
+        pair_close(&pair);
+}
+
+/* What the peer has read of a message that did not fit makes the descriptor ready. */
+static void test_half_sent(void)
+{
+        struct nipc_header request = make_request(1);
+        struct nipc_message message;
+        struct pair_config config;
+        struct pair pair;
+        int sent, received;
+
+        if (!conformance_can_pipeline())
+                tap_skip("a message is sent whole or not at all");
+        pair_config_init_large(&config, 0);
+        tap_require(pair_open(&pair, &config));
+        util_eq_error(nipc_session_receive(pair.client, NIPC_DEADLINE_NOW, &message), -EAGAIN);
+        tap_check(nipc_session_get_fd(pair.client) >= 0);
+        sent = pattern_send(pair.client, &request, LARGE_BYTES, 1, SEND_COPY, NIPC_DEADLINE_NOW);
+        util_eq_error(sent, -EAGAIN);
+        util_eq_error(nipc_session_receive(pair.client, NIPC_DEADLINE_NOW, &message), -EAGAIN);
+        do {
+                received = nipc_session_receive(pair.server, NIPC_DEADLINE_NOW, &message);
+                if (sent != -EAGAIN)
+                        continue;
+                wait_for_events(pair.client);
+                sent = nipc_session_flush(pair.client, NIPC_DEADLINE_NOW);
+                util_eq_error(nipc_session_receive(pair.client, NIPC_DEADLINE_NOW, &message),
+                              -EAGAIN);
+        } while (received == -EAGAIN);
+        util_eq_error(sent, 0);
+        if (util_eq_error(received, 0) && tap_eq_uint(message.payload_size, LARGE_BYTES))
+                pattern_check(message.payload, LARGE_BYTES, 1);
+        pair_close(&pair);
+}
+
+/* A send that timed out leaves nothing undone, and an answer that came meanwhile is told of. */
+static void test_answer_meanwhile(void)
+{
+        struct nipc_header request = make_request(0), response = make_response(0);
+        static uint8_t payload[60000];
+        struct nipc_message message;
+        struct pair_config config;
+        struct pair pair;
+        int r;
+
+        if (!conformance_can_pipeline())
+                tap_skip("sending never waits for room");
+        pair_config_init_large(&config, 0);
+        tap_require(pair_open(&pair, &config));
+        tap_check(nipc_session_get_fd(pair.client) >= 0);
+        do {
+                r = nipc_session_send(pair.client, &request, payload, sizeof(payload),
+                                      nipc_deadline_after_ms(2));
+                if (request.message_id++ == 0) {
+                        tap_require(nipc_session_receive(pair.server, util_soon(), &message) == 0);
+                        tap_require(nipc_session_send(pair.server, &response, "x", 1,
+                                                      util_soon()) == 0);
+                }
+        } while (r == 0);
+        util_eq_error(r, -ETIMEDOUT);
+        wait_for_events(pair.client);
+        util_eq_error(nipc_session_receive(pair.client, NIPC_DEADLINE_NOW, &message), 0);
+        pair_close(&pair);
+}
+
+/* A forked child that lets go of its copy does not end its parent's session. */
+static void test_forked(void)
+{
+        struct nipc_header request = make_request(1), response = make_response(1);
+        struct pair_config config;
+        struct pair pair;
+        int status;
+        pid_t pid;
+
+        pair_config_init(&config);
+        tap_require(pair_open(&pair, &config));
+        pid = fork();
+        if (pid == 0) {
+                nipc_session_close(pair.client);
+                nipc_session_close(pair.server);
+                _exit(0);
+        }
+        tap_check(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+        tap_check(transfer(pair.client, pair.server, &request, 100, SEND_COPY));
+        tap_check(transfer(pair.server, pair.client, &response, 100, SEND_IN_PLACE));
+        pair_close(&pair);
+}
+
+UTIL_MAIN(TAP_CASE(test_requests), TAP_CASE(test_end), TAP_CASE(test_half_sent),
+          TAP_CASE(test_answer_meanwhile), TAP_CASE(test_forked))
