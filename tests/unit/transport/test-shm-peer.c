@@ -430,6 +430,12 @@ static void test_shortened(void)
         signal(SIGBUS, SIG_DFL);
 }
 
+/* Before anything else is done. */
+__attribute__((__constructor__)) static void skip_unless_watchable(void)
+{
+        shm_peer_skip_unless_watchable();
+}
+
 UTIL_MAIN(TAP_CASE(test_their_client), TAP_CASE(test_bad_messages), TAP_CASE(test_bad_lengths),
           TAP_CASE(test_their_server), TAP_CASE(test_no_region), TAP_CASE(test_not_offered),
           TAP_CASE(test_leaves_at_once), TAP_CASE(test_shortened))

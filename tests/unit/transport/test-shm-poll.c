@@ -8,6 +8,7 @@
 
 #include "util-env.h"
 #include "util-raw.h"
+#include "util-shm-peer.h"
 #include <dirent.h>
 #include <errno.h>
 #include <nipc/listener.h>
@@ -294,6 +295,12 @@ static void test_foreign_loop(void)
         nipc_poller_free(poller);
         ends_close(&ends);
         nipc_listener_close(listener);
+}
+
+/* Before anything else is done. */
+__attribute__((__constructor__)) static void skip_unless_watchable(void)
+{
+        shm_peer_skip_unless_watchable();
 }
 
 UTIL_MAIN(TAP_CASE(test_descriptor), TAP_CASE(test_polled_and_waited_for), TAP_CASE(test_many),
