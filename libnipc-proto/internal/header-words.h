@@ -8,6 +8,7 @@
  */
 
 #include "header-fast.h"
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -53,6 +54,20 @@ static inline bool nipc__header_from_words(uint64_t start, uint64_t kind_to_stat
         ret_header->message_id = message_id;
         return start == NIPC__HEADER_START && ret_header->kind >= NIPC_KIND_REQUEST &&
                ret_header->kind <= NIPC_KIND_CONTROL;
+}
+
+/*
+ * The four words of a header in memory that a peer can still write: read once, and never again.
+ * What orders these reads is what told that the header is there.
+ */
+static inline void nipc__header_read_once(uint64_t words[NIPC__HEADER_WORDS], const void *buf)
+{
+        const _Atomic uint64_t *from = buf;
+
+        words[0] = atomic_load_explicit(&from[0], memory_order_relaxed);
+        words[1] = atomic_load_explicit(&from[1], memory_order_relaxed);
+        words[2] = atomic_load_explicit(&from[2], memory_order_relaxed);
+        words[3] = atomic_load_explicit(&from[3], memory_order_relaxed);
 }
 
 /* Writes a header, but for its payload_len, which is the third argument. */

@@ -44,6 +44,15 @@ int nipc__session_own_rx(struct nipc_session *session, size_t size, size_t keep)
         return nipc__buffer_reserve(&session->rx, size, keep);
 }
 
+NIPC__COLD int nipc__session_make_room(struct nipc_session *session, struct nipc__buffer *rx,
+                                       size_t size)
+{
+        size_t most = NIPC_HEADER_SIZE + (size_t)session->rx_limits.max_payload_bytes;
+
+        return nipc__buffer_reserve(rx, NIPC__MAX(NIPC__MIN(size, most), NIPC__MIN_RECEIVE_BUFFER),
+                                    0);
+}
+
 int nipc__session_room_for_next(struct nipc_session *session, size_t packet_size)
 {
         const size_t filled = NIPC_HEADER_SIZE + (size_t)session->assembly.received;

@@ -312,6 +312,12 @@ static inline int nipc__session_finish(struct nipc_session *session,
         return 1;
 }
 
+/*
+ * Room in rx for a message of so many bytes, header included, or for what the limits allow if that
+ * is less; and never for less than a small one. Returns 0 or -ENOMEM.
+ */
+int nipc__session_make_room(struct nipc_session *session, struct nipc__buffer *rx, size_t size);
+
 /* Room in our own rx buffer for the next packet of session->assembly: memory follows what comes. */
 int nipc__session_room_for_next(struct nipc_session *session, size_t packet_size);
 

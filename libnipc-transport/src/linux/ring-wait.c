@@ -19,9 +19,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Doorbells taken in a row, and waits that ended without anything to show for it. */
-#define DRAIN_BUDGET 64u
-#define CLOCK_EVERY  16u
+/* Waits that ended without anything to show for it, for one look at the clock. */
+#define CLOCK_EVERY 16u
 
 /* Looks of a caller at a session that a poller watches, for one at its link. */
 #define MISSES_PER_LOOK 64u
@@ -152,19 +151,7 @@ static bool owes_doorbell(const struct nipc__ring *ring)
 /* Takes doorbells off the link. Returns 0, or what the link says of its end. */
 static int drain(struct nipc_session *session)
 {
-        uint8_t byte;
-        struct iovec iov = {&byte, sizeof(byte)};
-        ssize_t n;
-
-        for (unsigned i = 0; i < DRAIN_BUDGET; i++) {
-                n = nipc__link_receive(session, &iov, 1, NIPC_DEADLINE_NOW);
-                if (n == -EAGAIN)
-                        return 0;
-                if (n < 0)
-                        return (int)n;
-                session->ring->n_drained++;
-        }
-        return 0; /* there may be more, and the link stays readable */
+        return nipc__link_drain(session, &session->ring->n_drained);
 }
 
 /* ---- space ---------------------------------------------------------------------------------- */

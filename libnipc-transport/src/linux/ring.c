@@ -218,17 +218,6 @@ static inline int64_t check_word(struct nipc_session *session, uint64_t word)
         return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);
 }
 
-/* The peer can still write there: these 32 bytes are read once, and never again. */
-static inline void read_once(uint64_t words[NIPC__HEADER_WORDS], const uint8_t *record)
-{
-        const _Atomic uint64_t *from = (const void *)record;
-
-        words[0] = atomic_load_explicit(&from[0], memory_order_relaxed);
-        words[1] = atomic_load_explicit(&from[1], memory_order_relaxed);
-        words[2] = atomic_load_explicit(&from[2], memory_order_relaxed);
-        words[3] = atomic_load_explicit(&from[3], memory_order_relaxed);
-}
-
 /*
  * The payload of a record. What fits the rest of the first cell is copied without a call, and
  * without a look at how much it is: all of a cell is there to be read, and room enough to write.
@@ -282,15 +271,6 @@ static NIPC__COLD int receive_unusual(struct nipc_session *session,
         return 0;
 }
 
-/* Room for a record, if that does not break a limit; never less than a small payload needs. */
-static NIPC__COLD int make_room(struct nipc_session *session, struct nipc__buffer *rx, size_t size)
-{
-        size_t most = NIPC_HEADER_SIZE + (size_t)session->rx_limits.max_payload_bytes;
-
-        return nipc__buffer_reserve(rx, NIPC__MAX(NIPC__MIN(size, most), NIPC__MIN_RECEIVE_BUFFER),
-                                    0);
-}
-
 /* The first record of a message. Returns 1 when that is all of it, else 0 or an error. */
 static inline int receive_first(struct nipc_session *session, uint64_t word,
                                 struct nipc_message *ret_message)
@@ -304,13 +284,13 @@ static inline int receive_first(struct nipc_session *session, uint64_t word,
 
         if (NIPC__UNLIKELY(size < 0))
                 return (int)size;
-        read_once(words, record);
+        nipc__header_read_once(words, record);
         if (NIPC__UNLIKELY(
                     !nipc__header_from_words(words[0], words[1], words[2], words[3], header)))
                 return receive_unusual(session, words, header, (size_t)size);
         rx = nipc__session_rx(session);
         if (NIPC__UNLIKELY(rx->capacity < (size_t)size)) {
-                r = make_room(session, rx, (size_t)size);
+                r = nipc__session_make_room(session, rx, (size_t)size);
                 if (r < 0)
                         return r;
         }
@@ -343,7 +323,7 @@ static int receive_next(struct nipc_session *session, uint64_t word)
         r = nipc__session_room_for_next(session, ring->rx_packet_size);
         if (r < 0)
                 return r;
-        read_once(words, record);
+        nipc__header_read_once(words, record);
         r = nipc_assembly_continue(assembly, words, (size_t)size, &fault);
         if (r > 0)
                 return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, &fault);

@@ -33,9 +33,6 @@
 #define ATTACH_TOTAL_MS 100u
 #define ATTACH_PAUSE_MS 5
 
-/* Packets that a peer may send in vain before others have their turn. */
-#define DRAIN_BUDGET 64u
-
 /* Looks of a caller at a session that a poller watches, for one at its link. */
 #define MISSES_PER_LOOK 64u
 
@@ -136,18 +133,6 @@ static int shm_commit(struct nipc_session *session, const struct nipc_header *he
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
-/* The peer can still write there: these 32 bytes are read once, and never again. */
-static inline void read_once(uint64_t words[NIPC__HEADER_WORDS], const uint8_t *area)
-{
-        const _Atomic uint64_t *from = (const void *)area;
-
-        /* Ordered by the acquire of the counter that announced them. */
-        words[0] = atomic_load_explicit(&from[0], memory_order_relaxed);
-        words[1] = atomic_load_explicit(&from[1], memory_order_relaxed);
-        words[2] = atomic_load_explicit(&from[2], memory_order_relaxed);
-        words[3] = atomic_load_explicit(&from[3], memory_order_relaxed);
-}
-
 static __attribute__((noinline)) int fail_message(struct nipc_session *session, uint64_t seq,
                                                   const uint64_t words[NIPC__HEADER_WORDS])
 {
@@ -176,16 +161,6 @@ static __attribute__((noinline)) int fail_message(struct nipc_session *session, 
         return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, fault);
 }
 
-/* What there must be room for: no more than a limit allows, whatever the peer says. */
-static __attribute__((noinline)) int make_room(struct nipc_session *session,
-                                               struct nipc__buffer *rx, size_t size)
-{
-        size_t most = NIPC_HEADER_SIZE + (size_t)session->rx_limits.max_payload_bytes;
-
-        return nipc__buffer_reserve(rx, NIPC__MAX(NIPC__MIN(size, most), NIPC__MIN_RECEIVE_BUFFER),
-                                    0);
-}
-
 /* The message that is there. Returns 0 or an error. */
 static inline int take_message(struct nipc_session *session, struct nipc_message *ret_message)
 {
@@ -204,13 +179,13 @@ static inline int take_message(struct nipc_session *session, struct nipc_message
         len = atomic_load_explicit(shm->rx_len, memory_order_acquire);
         if (NIPC__UNLIKELY(seq != shm->rx_next || len < NIPC_HEADER_SIZE || len > shm->rx_capacity))
                 return fail_message(session, seq, NULL);
-        read_once(words, shm->rx);
+        nipc__header_read_once(words, shm->rx);
         if (NIPC__UNLIKELY(
                     !nipc__header_from_words(words[0], words[1], words[2], words[3], header) ||
                     header->payload_len != len - NIPC_HEADER_SIZE))
                 return fail_message(session, seq, words);
         if (NIPC__UNLIKELY(rx->capacity < len)) {
-                r = make_room(session, rx, len);
+                r = nipc__session_make_room(session, rx, len);
                 if (r < 0)
                         return r;
         }
@@ -234,18 +209,9 @@ static inline int take_message(struct nipc_session *session, struct nipc_message
 /* Whether the peer is still there. What it sends over the link has no meaning. */
 static int look_at_link(struct nipc_session *session)
 {
-        uint8_t byte;
-        struct iovec iov = {&byte, sizeof(byte)};
-        ssize_t n;
+        uint32_t n_packets = 0;
 
-        for (unsigned i = 0; i < DRAIN_BUDGET; i++) {
-                n = nipc__link_receive(session, &iov, 1, NIPC_DEADLINE_NOW);
-                if (n == -EAGAIN)
-                        return 0;
-                if (n < 0)
-                        return (int)n;
-        }
-        return 0; /* there may be more, and the link stays readable */
+        return nipc__link_drain(session, &n_packets);
 }
 
 /* The value of the futex before it was looked whether there is a message. */

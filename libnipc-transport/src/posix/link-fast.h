@@ -25,6 +25,11 @@ ssize_t nipc__link_receive_fd(struct nipc_session *session, void *buf, size_t si
                               uint64_t deadline_ns, int *ret_fd);
 /* Without waiting: the first packets always fit. Returns 0 or a negative errno. */
 int nipc__link_send_fd(struct nipc_session *session, const void *buf, size_t size, int fd);
+/*
+ * Takes packets that have no meaning but that they came, without waiting, and counts them. Returns
+ * 0, or what the link says of its end.
+ */
+int nipc__link_drain(struct nipc_session *session, uint32_t *n_packets);
 /* Sets the kernel's receive time-out to NIPC__LINGER_NS. */
 int nipc__link_set_linger(struct nipc_session *session);
 

@@ -25,6 +25,9 @@
 /* Packets that are thrown away before a close; chosen, not tuned. */
 #define MAX_DISCARDED 256u
 
+/* Packets without a meaning that are taken in a row, before others have their turn. */
+#define MAX_DRAINED 64u
+
 #define PACKET_SIZE_MIN 4096u
 /*
  * Two packets of 96 KiB fit the default send buffer, so that sender and receiver of a large message
@@ -239,6 +242,23 @@ int nipc__link_send_fd(struct nipc_session *session, const void *buf, size_t siz
                 n = sendmsg(session->link.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         } while (n < 0 && errno == EINTR);
         return n < 0 ? -errno : 0;
+}
+
+int nipc__link_drain(struct nipc_session *session, uint32_t *n_packets)
+{
+        uint8_t byte;
+        struct iovec iov = {&byte, sizeof(byte)};
+        ssize_t n;
+
+        for (unsigned i = 0; i < MAX_DRAINED; i++) {
+                n = nipc__link_receive(session, &iov, 1, NIPC_DEADLINE_NOW);
+                if (n == -EAGAIN)
+                        return 0;
+                if (n < 0)
+                        return (int)n;
+                ++*n_packets;
+        }
+        return 0; /* there may be more, and the link stays readable */
 }
 
 int nipc__link_set_linger(struct nipc_session *session)
