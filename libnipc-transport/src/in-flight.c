@@ -13,21 +13,10 @@
 
 #define MIN_SLOTS 64u
 
-struct nipc__in_flight_slot {
-        uint64_t id;
-        bool used;
-};
-
-static uint32_t home(const struct nipc__in_flight *set, uint64_t id)
-{
-        /* Fibonacci hashing: consecutive ids, the usual case, spread without collisions. */
-        return (uint32_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (set->n_slots - 1);
-}
-
 /* The slot of an id, or the free one where it belongs. The table is never full. */
 static uint32_t find(const struct nipc__in_flight *set, uint64_t id)
 {
-        uint32_t i = home(set, id);
+        uint32_t i = nipc__in_flight_home(set, id);
 
         while (set->slots[i].used && set->slots[i].id != id)
                 i = (i + 1) & (set->n_slots - 1);
@@ -84,7 +73,7 @@ bool nipc__in_flight_remove_slow(struct nipc__in_flight *set, uint64_t id)
                 return false;
         /* Close the gap: an entry moves back unless its home lies behind the hole. */
         for (i = (hole + 1) & mask; set->slots[i].used; i = (i + 1) & mask) {
-                uint32_t from_home = (i - home(set, set->slots[i].id)) & mask;
+                uint32_t from_home = (i - nipc__in_flight_home(set, set->slots[i].id)) & mask;
 
                 if (from_home >= ((i - hole) & mask)) {
                         set->slots[hole] = set->slots[i];

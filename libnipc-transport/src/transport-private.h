@@ -55,6 +55,11 @@ struct nipc_session_buffers {
         struct nipc__buffer tx;
 };
 
+struct nipc__in_flight_slot {
+        uint64_t id;
+        bool used;
+};
+
 /* The outstanding request ids of a client (wire-v1 §7). */
 struct nipc__in_flight {
         uint64_t first; /* the id that found the set empty, kept beside the table */
@@ -68,23 +73,57 @@ struct nipc__in_flight {
 int nipc__in_flight_add_slow(struct nipc__in_flight *set, uint64_t id);
 bool nipc__in_flight_remove_slow(struct nipc__in_flight *set, uint64_t id);
 
+static inline uint32_t nipc__in_flight_home(const struct nipc__in_flight *set, uint64_t id)
+{
+        /* Fibonacci hashing: consecutive ids, the usual case, spread without collisions. */
+        return (uint32_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (set->n_slots - 1);
+}
+
 /* Returns 0, -EEXIST, -EBUSY (max_ids are outstanding) or -ENOMEM. */
 static inline int nipc__in_flight_add(struct nipc__in_flight *set, uint64_t id)
 {
-        if (set->has_first || set->n_ids || !set->max_ids)
-                return nipc__in_flight_add_slow(set, id);
-        set->first = id;
-        set->has_first = true;
-        return 0;
+        struct nipc__in_flight_slot *slot;
+
+        if (!set->has_first && !set->n_ids && set->max_ids) {
+                set->first = id;
+                set->has_first = true;
+                return 0;
+        }
+        /* Where it belongs nobody is: it is not there, and there is where it goes. */
+        if (set->n_ids + 1 <= set->n_slots / 4 && set->n_ids + set->has_first < set->max_ids &&
+            !(set->has_first && set->first == id)) {
+                slot = &set->slots[nipc__in_flight_home(set, id)];
+                if (!slot->used) {
+                        *slot = (struct nipc__in_flight_slot){.id = id, .used = true};
+                        set->n_ids++;
+                        return 0;
+                }
+        }
+        return nipc__in_flight_add_slow(set, id);
 }
 
 /* Whether the id was there; it is not any more. */
 static inline bool nipc__in_flight_remove(struct nipc__in_flight *set, uint64_t id)
 {
-        if (!set->has_first || set->first != id)
-                return nipc__in_flight_remove_slow(set, id);
-        set->has_first = false;
-        return true;
+        struct nipc__in_flight_slot *slot;
+        uint32_t at;
+
+        if (set->has_first && set->first == id) {
+                set->has_first = false;
+                return true;
+        }
+        if (set->n_ids) {
+                at = nipc__in_flight_home(set, id);
+                slot = &set->slots[at];
+                /* Nobody behind it, who might have to move. */
+                if (slot->used && slot->id == id &&
+                    !set->slots[(at + 1) & (set->n_slots - 1)].used) {
+                        slot->used = false;
+                        set->n_ids--;
+                        return true;
+                }
+        }
+        return nipc__in_flight_remove_slow(set, id);
 }
 
 size_t nipc__in_flight_count(const struct nipc__in_flight *set);
