@@ -25,8 +25,8 @@
 #include <stdint.h>
 
 /*
- * CPU time of a sleep and a wake-up across CPUs, both sides: 37 us a round trip of two, measured
- * with `nipc bench --profile bare-futex --rate 10000`.
+ * CPU time of a sleep and a wake-up across CPUs, both sides: 36 to 44 us a round trip of two, cores
+ * used over throughput in `nipc bench ping-pong --profile bare-futex --placement two`.
  */
 #define NIPC__SPIN_SLEEP_NS 18000u
 

@@ -300,7 +300,9 @@ static NIPC__COLD int why_not_reserve(struct nipc_session *session, size_t capac
 {
         int r = why_not_send(session);
 
-        if (r < 0)
+        /* After a refusal for its size a session still sends. */
+        if (r < 0 ||
+            (capacity <= session->tx_capacity && capacity <= session->tx_max_payload_bytes))
                 return r;
         return limit_fault(session, capacity > session->tx_capacity
                                             ? "message longer than the profile carries"
@@ -316,11 +318,10 @@ NIPC__EXPORT int nipc_session_reserve(struct nipc_session *session, size_t capac
                 return -EINVAL;
         if (NIPC__UNLIKELY(!can_send(session) || capacity > session->tx_max_payload_bytes ||
                            capacity > session->tx_capacity)) {
-                int r = why_not_send(session);
+                int r = why_not_reserve(session, capacity);
 
-                if (r < 0 || capacity > session->tx_max_payload_bytes ||
-                    capacity > session->tx_capacity)
-                        return r < 0 ? r : why_not_reserve(session, capacity);
+                if (r < 0)
+                        return r;
         }
         if (NIPC__LIKELY(session->plane->reserve))
                 return session->plane->reserve(session, capacity, ret_payload);

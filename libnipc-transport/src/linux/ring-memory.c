@@ -57,11 +57,11 @@ static size_t page_size(void)
 
 static uint32_t choose_ring_bytes(uint32_t max_payload_bytes, uint32_t max_ring_bytes)
 {
-        uint32_t bytes = NIPC__MAX(NIPC__RING_MIN_BYTES, (uint32_t)page_size());
+        uint32_t bytes = NIPC__MAX(NIPC__MIN_RING_BYTES, (uint32_t)page_size());
         uint64_t wanted = NIPC_HEADER_SIZE + (uint64_t)max_payload_bytes;
 
         while (whole_bytes(bytes) < wanted &&
-               bytes * 2 <= NIPC__MIN(max_ring_bytes, NIPC__RING_MAX_BYTES))
+               bytes * 2 <= NIPC__MIN(max_ring_bytes, NIPC__MAX_RING_BYTES))
                 bytes *= 2;
         return bytes;
 }
@@ -210,7 +210,7 @@ static int check_memory(int fd, size_t *ret_header_bytes, uint32_t *ret_ring_byt
         header_bytes = nipc_load_u32(bytes + NIPC__RING_HEADER_BYTES_AT);
         ring_bytes = nipc_load_u32(bytes + NIPC__RING_RING_BYTES_AT);
         if (header_bytes != NIPC__MAX(page_size(), (size_t)4096) ||
-            ring_bytes < NIPC__RING_MIN_BYTES || ring_bytes > NIPC__RING_MAX_BYTES ||
+            ring_bytes < NIPC__MIN_RING_BYTES || ring_bytes > NIPC__MAX_RING_BYTES ||
             ring_bytes & (ring_bytes - 1) || ring_bytes % page_size() ||
             st.st_size != (off_t)header_bytes + (off_t)ring_bytes)
                 return -EBADMSG;

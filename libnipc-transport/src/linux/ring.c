@@ -66,7 +66,6 @@ static inline int publish(struct nipc_session *session, uint32_t size)
         if (NIPC__UNLIKELY(atomic_load_explicit(next_word, memory_order_relaxed)))
                 atomic_store_explicit(next_word, 0, memory_order_relaxed);
         /* Releases the record and the zero behind it to peek(); pairs with sleep_for(). */
-        __builtin_prefetch(ring->rx + (ring->rx_pos & ring->rx_mask));
         announce_64(tx_word(ring, pos), ((pos / NIPC__RING_CELL) << 32) | size);
         wait = atomic_load_explicit(ring->peer_wait, LOAD_AFTER_FENCE);
         prepare_ahead(ring, next);

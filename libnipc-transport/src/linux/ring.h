@@ -31,11 +31,9 @@ enum {
         NIPC__RING_CONSUMED_AT = 128,
 };
 
-#define NIPC__RING_MAGIC     UINT64_C(0x31474e524350494e) /* "NIPCRNG1" in little-endian order */
-#define NIPC__RING_VERSION   1u
-#define NIPC__RING_CELL      64u
-#define NIPC__RING_MIN_BYTES (32u * 1024)
-#define NIPC__RING_MAX_BYTES (16u * 1024 * 1024) /* of a peer: what we are willing to map */
+#define NIPC__RING_MAGIC   UINT64_C(0x31474e524350494e) /* "NIPCRNG1" in little-endian order */
+#define NIPC__RING_VERSION 1u
+#define NIPC__RING_CELL    64u
 
 /* What a side waits for: the low bits of its wait word. */
 #define NIPC__RING_DATA   1u
