@@ -70,16 +70,31 @@ static inline void nipc__header_read_once(uint64_t words[NIPC__HEADER_WORDS], co
         words[3] = atomic_load_explicit(&from[3], memory_order_relaxed);
 }
 
-/* Writes a header, but for its payload_len, which is the third argument. */
+/*
+ * Writes a header, but for its payload_len, which is the third argument. Its small fields are read
+ * one by one (volatile: a compiler would make one load of them again) and put together in
+ * registers: they were written one by one a moment ago, and a load of several stores that are still
+ * on their way has to wait for all of them.
+ */
 static inline void nipc__header_write_with(const struct nipc_header *header, void *buf,
                                            uint32_t payload_len)
 {
         const uint64_t start = NIPC__HEADER_START;
+        const uint64_t kind = *(const volatile uint16_t *)&header->kind;
+        const uint64_t flags = *(const volatile uint16_t *)&header->flags;
+        const uint64_t code = *(const volatile uint16_t *)&header->code;
+        const uint64_t status = *(const volatile uint16_t *)&header->transport_status;
         uint8_t *p = buf;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        const uint64_t kind_to_status = kind | flags << 16 | code << 32 | status << 48;
+        const uint64_t sizes = (uint64_t)payload_len | (uint64_t)header->item_count << 32;
+#else
+        const uint64_t kind_to_status = kind << 48 | flags << 32 | code << 16 | status;
+        const uint64_t sizes = (uint64_t)payload_len << 32 | header->item_count;
+#endif
 
         memcpy(p, &start, sizeof(start));
-        memcpy(p + NIPC__HEADER_KIND, header, offsetof(struct nipc_header, payload_len));
-        memcpy(p + NIPC__HEADER_PAYLOAD_LEN, &payload_len, sizeof(payload_len));
-        memcpy(p + NIPC__HEADER_ITEM_COUNT, &header->item_count,
-               sizeof(*header) - offsetof(struct nipc_header, item_count));
+        memcpy(p + NIPC__HEADER_KIND, &kind_to_status, sizeof(kind_to_status));
+        memcpy(p + NIPC__HEADER_PAYLOAD_LEN, &sizes, sizeof(sizes));
+        memcpy(p + NIPC__HEADER_MESSAGE_ID, &header->message_id, sizeof(header->message_id));
 }
