@@ -89,6 +89,26 @@ static inline void nipc__spin_pause(void)
 }
 
 /*
+ * Until a look that was made is complete, and no longer: several times shorter than a pause, and
+ * still no looks are made ahead, all of which would be in vain when the line is taken away.
+ */
+static inline void nipc__spin_breath(void)
+{
+#if defined(__x86_64__)
+        __builtin_ia32_lfence();
+        __builtin_ia32_lfence();
+#else
+        nipc__spin_pause();
+#endif
+}
+
+/* Whether each spin of late has succeeded. */
+static inline bool nipc__spinner_is_sure(const struct nipc__spinner *spinner)
+{
+        return spinner->score == NIPC__SPIN_FULL;
+}
+
+/*
  * Looks until is_ready(arg) or until it is not worth it any more. The caller has looked once.
  * peer_cpu: see nipc__spinner_limit(). Returns whether it became ready.
  */

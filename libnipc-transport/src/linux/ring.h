@@ -54,10 +54,12 @@ struct nipc__ring {
         uint64_t rx_pos;   /* where the next one begins */
         uint64_t rx_told;  /* how far the peer knows that we have read */
         const _Atomic uint32_t *peer_wait;
-        uint32_t last_rung; /* the peer's wait word that we rang for */
-        bool is_waiting;    /* our wait word says so */
-        bool is_polled;     /* by the caller himself: our wait word must always say so */
-        bool has_spun;      /* in vain, a moment ago */
+        uint32_t last_rung;  /* the peer's wait word that we rang for */
+        bool is_waiting;     /* our wait word says so */
+        bool is_polled;      /* by the caller himself: our wait word must always say so */
+        bool has_spun;       /* in vain, a moment ago */
+        uint32_t n_unbroken; /* records that were read without waiting in between */
+        uint32_t n_lonely;   /* waits in a row for one record each; up to MIN_LONELY */
         struct nipc__spinner spinner;
 
         /* The rest now and then. */
