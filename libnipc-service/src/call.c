@@ -318,7 +318,9 @@ static NIPC__COLD int attempt_again(struct nipc_client *client, const struct nip
 /* What no reconnect can cure is refused before anything is sent. */
 static int check_request(struct nipc_client *client, const struct nipc__request *request)
 {
-        if (NIPC__UNLIKELY(nipc_client_get_state(client) != NIPC_CLIENT_STATE_READY))
+        /* Written by ourselves: see nipc__client_set_state(). */
+        if (NIPC__UNLIKELY(atomic_load_explicit(&client->state, memory_order_relaxed) !=
+                           NIPC_CLIENT_STATE_READY))
                 return nipc__client_fail(client, -ENOTCONN, "call");
         if (NIPC__UNLIKELY(request->item_count > client->agreed_items && request->item_count > 1))
                 return nipc__client_fail_rule(client, -EMSGSIZE, "call",
