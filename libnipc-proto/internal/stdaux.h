@@ -14,6 +14,7 @@
 #define NIPC__LIKELY(x)     __builtin_expect(!!(x), 1)
 #define NIPC__UNLIKELY(x)   __builtin_expect(!!(x), 0)
 #define NIPC__COLD          __attribute__((__cold__, __noinline__)) /* out of the way of the rest */
+#define NIPC__ALWAYS_INLINE inline __attribute__((__always_inline__))
 #define NIPC__ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define NIPC__MIN(a, b)     ((a) < (b) ? (a) : (b))
 #define NIPC__MAX(a, b)     ((a) > (b) ? (a) : (b))

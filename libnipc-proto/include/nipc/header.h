@@ -35,14 +35,19 @@ enum nipc_control {
         NIPC_CONTROL_HELLO_ACK = 2,
 };
 
-/* Codes from NIPC_METHOD_PRIVATE up are outside NetIPC v1 and free for services of one's own. */
+/*
+ * Codes from 0x8000 up are outside NetIPC v1: nipc's own, and from NIPC_METHOD_PRIVATE up those of
+ * anybody's services.
+ */
 enum nipc_method {
         NIPC_METHOD_INCREMENT = 1,
         NIPC_METHOD_CGROUPS_SNAPSHOT = 2,
         NIPC_METHOD_STRING_REVERSE = 3,
         NIPC_METHOD_CGROUPS_LOOKUP = 4,
         NIPC_METHOD_APPS_LOOKUP = 5,
-        NIPC_METHOD_PRIVATE = 0x8000,
+        NIPC_METHOD_IP_TO_ASN = 0x8001,
+        NIPC_METHOD_PID_TRAFFIC = 0x8002,
+        NIPC_METHOD_PRIVATE = 0x9000,
 };
 
 /* What a peer says about a request or a handshake; a remote failure is data, not an error. */

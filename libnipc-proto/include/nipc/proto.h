@@ -10,13 +10,18 @@
  * function works on its arguments only.
  */
 
+#include <nipc/apps-lookup.h>
 #include <nipc/batch.h>
+#include <nipc/cgroups-lookup.h>
 #include <nipc/cgroups-snapshot.h>
 #include <nipc/chunk.h>
 #include <nipc/error.h>
 #include <nipc/header.h>
 #include <nipc/hello.h>
 #include <nipc/increment.h>
+#include <nipc/ip-to-asn.h>
+#include <nipc/lookup.h>
+#include <nipc/pid-traffic.h>
 #include <nipc/string-reverse.h>
 #include <nipc/wire.h>
 
