@@ -108,7 +108,7 @@ static void replay(const char *path)
                 if (entry->d_name[0] == '.' || (suffix && strcmp(suffix, ".hex")))
                         continue;
                 snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name);
-                replay_file(inner);
+                replay(inner);
         }
         closedir(directory);
 }

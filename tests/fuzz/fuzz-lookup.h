@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * A lookup method, both directions: what decodes lies within, and asked or built again it is the
+ * same; what does not decode has a fault within. Each method is a target of its own, because what
+ * speaks for the bytes of one is noise for another.
+ */
+
+#include <nipc/lookup.h>
+#include <stdbool.h>
+
+#include "fuzz.h"
+
+static inline bool fuzz_same(const void *a, size_t a_size, const void *b, size_t b_size)
+{
+        return a_size == b_size && (!a_size || !memcmp(a, b, a_size));
+}
+
+/* Keys of a checked request as a list; get: of nipc_lookup_keys. */
+static inline const void *fuzz_get_key(const struct nipc_lookup_keys *list, uint32_t index,
+                                       void *scratch, size_t *ret_size)
+{
+        (void)scratch;
+        return nipc_lookup_request_view_get(list->keys, index, ret_size);
+}
+
+static inline void fuzz_check_request_again(const struct nipc_lookup_request_view *view)
+{
+        const struct nipc_lookup_keys keys = {
+                .keys = view,
+                .n_keys = view->item_count,
+                .get = fuzz_get_key,
+        };
+        const size_t capacity =
+                (size_t)nipc_lookup_request_size(view->class_, &keys, 0, keys.n_keys);
+        uint8_t *buf = fuzz_alloc(capacity);
+        struct nipc_lookup_request_view again;
+        size_t size = 0, a_size, b_size;
+        const void *a, *b;
+        uint32_t i;
+
+        fuzz_assert(!nipc_lookup_request_encode(view->class_, &keys, 0, keys.n_keys, buf, capacity,
+                                                &size));
+        fuzz_assert(size == capacity);
+        fuzz_assert(!nipc_lookup_request_view_init(&again, view->class_, buf, size, NULL));
+        fuzz_assert(again.item_count == view->item_count);
+        fuzz_assert(again.placeholder_bytes == view->placeholder_bytes);
+        for (i = 0; i < view->item_count; i++) {
+                a = nipc_lookup_request_view_get(view, i, &a_size);
+                b = nipc_lookup_request_view_get(&again, i, &b_size);
+                fuzz_assert(fuzz_same(a, a_size, b, b_size));
+        }
+        free(buf);
+}
+
+static inline void fuzz_check_request(const struct nipc_lookup_class *class_, const uint8_t *data,
+                                      size_t size)
+{
+        struct nipc_lookup_request_view view;
+        struct nipc_fault fault = {0};
+        const uint8_t *key;
+        size_t key_size;
+        uint32_t i;
+        int r;
+
+        r = nipc_lookup_request_view_init(&view, class_, data, size, &fault);
+        fuzz_assert(r == fault.error && fault.offset <= size);
+        if (r)
+                return;
+        for (i = 0; i < view.item_count; i++) {
+                key = nipc_lookup_request_view_get(&view, i, &key_size);
+                fuzz_assert(key >= data && key + key_size <= data + size);
+                fuzz_assert(key_size);
+                fuzz_assert(class_->key_size || strlen((const char *)key) == key_size);
+        }
+        fuzz_check_request_again(&view);
+}
+
+static inline void fuzz_check_text(struct nipc_lookup_item item, const char *str, size_t len)
+{
+        const char *begin = (const char *)item.bytes, *end = begin + item.size;
+
+        fuzz_assert(str >= begin && str < end && len < (size_t)(end - str));
+        fuzz_assert(strlen(str) == len);
+}
+
+static inline void fuzz_check_item(const struct nipc_lookup_class *class_,
+                                   struct nipc_lookup_item item)
+{
+        const uint32_t n_labels = nipc_lookup_item_get_label_count(class_, item);
+        struct nipc_lookup_string string;
+        struct nipc_label label;
+        uint32_t i;
+
+        for (i = 0; i < class_->n_strings; i++) {
+                string = nipc_lookup_item_get_string(class_, item, i);
+                fuzz_check_text(item, string.str, string.len);
+        }
+        for (i = 0; i < n_labels; i++) {
+                label = nipc_lookup_item_get_label(class_, item, i);
+                fuzz_check_text(item, label.key, label.key_len);
+                fuzz_check_text(item, label.value, label.value_len);
+                fuzz_assert(label.key_len);
+        }
+        fuzz_assert(!nipc_lookup_item_check(class_, item, NULL));
+}
+
+/* Whether two items say the same; their strings may lie differently. */
+static inline void fuzz_check_equal(const struct nipc_lookup_class *class_,
+                                    struct nipc_lookup_item a, struct nipc_lookup_item b)
+{
+        const uint32_t n_labels = nipc_lookup_item_get_label_count(class_, a);
+        const uint32_t strings_end = class_->strings_offset + class_->n_strings * 8u;
+        struct nipc_lookup_string s, t;
+        struct nipc_label k, l;
+        uint32_t i;
+
+        fuzz_assert(!memcmp(a.bytes, b.bytes, class_->strings_offset));
+        fuzz_assert(fuzz_same(a.bytes + strings_end, class_->item_header_size - strings_end,
+                              b.bytes + strings_end, class_->item_header_size - strings_end));
+        for (i = 0; i < class_->n_strings; i++) {
+                s = nipc_lookup_item_get_string(class_, a, i);
+                t = nipc_lookup_item_get_string(class_, b, i);
+                fuzz_assert(fuzz_same(s.str, s.len, t.str, t.len));
+        }
+        fuzz_assert(n_labels == nipc_lookup_item_get_label_count(class_, b));
+        for (i = 0; i < n_labels; i++) {
+                k = nipc_lookup_item_get_label(class_, a, i);
+                l = nipc_lookup_item_get_label(class_, b, i);
+                fuzz_assert(fuzz_same(k.key, k.key_len, l.key, l.key_len));
+                fuzz_assert(fuzz_same(k.value, k.value_len, l.value, l.value_len));
+        }
+}
+
+/* Adds what an item says, string by string. */
+static inline void fuzz_add_parts(struct nipc_lookup_builder *builder, struct nipc_lookup_item item)
+{
+        const struct nipc_lookup_class *class_ = builder->class_;
+        const uint32_t n_labels = nipc_lookup_item_get_label_count(class_, item);
+        struct nipc_label *labels = fuzz_alloc(n_labels * sizeof(*labels));
+        struct nipc_lookup_string strings[NIPC_LOOKUP_MAX_STRINGS];
+        uint32_t i;
+
+        for (i = 0; i < class_->n_strings; i++)
+                strings[i] = nipc_lookup_item_get_string(class_, item, i);
+        for (i = 0; i < n_labels; i++)
+                labels[i] = nipc_lookup_item_get_label(class_, item, i);
+        fuzz_assert(nipc_lookup_item_size(class_, strings, labels, n_labels) <= item.size);
+        fuzz_assert(!nipc_lookup_builder_add(builder, item.bytes, strings, labels, n_labels));
+        free(labels);
+}
+
+/* Built again, as it is and string by string: in no more room, and the same. */
+static inline void fuzz_check_rebuilt(const struct nipc_lookup_view *view, size_t size, bool parts)
+{
+        struct nipc_lookup_builder builder;
+        struct nipc_lookup_view again;
+        uint8_t *buf = fuzz_alloc(size);
+        size_t again_size;
+        uint32_t i;
+
+        fuzz_assert(!nipc_lookup_builder_init_unasked(&builder, view->class_, buf, size,
+                                                      view->item_count));
+        nipc_lookup_builder_set_generation(&builder, view->generation);
+        for (i = 0; i < view->item_count; i++) {
+                if (parts)
+                        fuzz_add_parts(&builder, nipc_lookup_view_get(view, i));
+                else
+                        fuzz_assert(!nipc_lookup_builder_add_item(&builder,
+                                                                  nipc_lookup_view_get(view, i)));
+        }
+        fuzz_assert(!nipc_lookup_builder_finish(&builder, &again_size));
+        fuzz_assert(!nipc_lookup_view_init(&again, view->class_, buf, again_size, NULL));
+        fuzz_assert(again.item_count == view->item_count && again.generation == view->generation);
+        for (i = 0; i < view->item_count; i++)
+                fuzz_check_equal(view->class_, nipc_lookup_view_get(view, i),
+                                 nipc_lookup_view_get(&again, i));
+        free(buf);
+}
+
+static inline void fuzz_check_response(const struct nipc_lookup_class *class_, const uint8_t *data,
+                                       size_t size)
+{
+        struct nipc_lookup_item item;
+        struct nipc_lookup_view view;
+        struct nipc_fault fault = {0};
+        uint32_t i;
+        int r;
+
+        r = nipc_lookup_view_init(&view, class_, data, size, &fault);
+        fuzz_assert(r == fault.error && fault.offset <= size);
+        if (r)
+                return;
+        for (i = 0; i < view.item_count; i++) {
+                item = nipc_lookup_view_get(&view, i);
+                fuzz_assert(item.bytes >= data && item.size <= (size_t)(data + size - item.bytes));
+                fuzz_check_item(class_, item);
+        }
+        fuzz_check_rebuilt(&view, size, false);
+        fuzz_check_rebuilt(&view, size, true);
+}
