@@ -171,7 +171,9 @@ static NIPC__COLD int send_late(struct nipc_client *client, const struct nipc__r
         r = nipc_session_reserve(client->session, request->payload_size, &buf);
         if (r < 0)
                 return r;
-        request->encode(request->arg, buf, request->payload_size);
+        r = request->encode(request->arg, buf, request->payload_size);
+        if (r)
+                return r;
         return nipc_session_commit(client->session, header, request->payload_size, deadline_ns);
 }
 
@@ -182,6 +184,8 @@ static NIPC__COLD int exchange_late(struct nipc_client *client, const struct nip
 {
         struct nipc_failure failure = NIPC_FAILURE_INIT;
 
+        if (r > 0) /* there is no request */
+                return r;
         if (r != -EAGAIN) {
                 (void)nipc_session_get_failure(client->session, &failure);
                 return failure.stage == NIPC_FAILURE_SEND ? fail_send(client, request, r)
@@ -191,14 +195,14 @@ static NIPC__COLD int exchange_late(struct nipc_client *client, const struct nip
             (!nipc_session_get_in_flight(client->session) &&
              !nipc_session_is_receiving(client->session))) {
                 r = send_late(client, request, header, deadline_ns);
-                if (r < 0)
-                        return fail_send(client, request, r);
+                if (r)
+                        return r > 0 ? r : fail_send(client, request, r);
         }
         r = nipc_session_receive(client->session, deadline_ns, ret_message);
         return r < 0 ? fail_receive(client, r) : 0;
 }
 
-/* Sends and receives, as far as that needs no deadline: returns as a session does. */
+/* Sends and receives, as far as that needs no deadline: returns as a session does, or encode(). */
 static inline int exchange_now(struct nipc_client *client, const struct nipc__request *request,
                                const struct nipc_header *header, struct nipc_message *ret_message)
 {
@@ -211,7 +215,9 @@ static inline int exchange_now(struct nipc_client *client, const struct nipc__re
         r = nipc_session_reserve(client->session, request->payload_size, &buf);
         if (NIPC__UNLIKELY(r < 0))
                 return r;
-        request->encode(request->arg, buf, request->payload_size);
+        r = request->encode(request->arg, buf, request->payload_size);
+        if (NIPC__UNLIKELY(r))
+                return r;
         r = nipc_session_commit(client->session, header, request->payload_size, NIPC_DEADLINE_NOW);
         if (NIPC__UNLIKELY(r < 0))
                 return r;
@@ -235,10 +241,10 @@ static inline int attempt(struct nipc_client *client, const struct nipc__request
 
         *ret_status = 0;
         r = exchange_now(client, request, &header, ret_message);
-        if (NIPC__UNLIKELY(r < 0)) {
+        if (NIPC__UNLIKELY(r)) {
                 r = exchange_late(client, request, &header, deadline_of(deadline_ns, timeout_ms), r,
                                   ret_message);
-                if (r < 0)
+                if (r)
                         return r;
         }
         *ret_status = ret_message->header.transport_status;
@@ -253,9 +259,8 @@ static inline int attempt(struct nipc_client *client, const struct nipc__request
         return -EBADMSG;
 }
 
-/* The first error is what the caller hears, unless reconnecting itself says something final. */
-static NIPC__COLD int reconnect_or(struct nipc_client *client, uint64_t deadline_ns,
-                                   int first_error)
+NIPC__COLD int nipc__client_reconnect_or(struct nipc_client *client, uint64_t deadline_ns,
+                                         int first_error)
 {
         const struct nipc_client_failure first_failure = client->failure;
         int r;
@@ -286,8 +291,9 @@ static NIPC__COLD int reconnect_or(struct nipc_client *client, uint64_t deadline
  * says that it is enough. before: the limits as of the first.
  */
 static NIPC__COLD int attempt_again(struct nipc_client *client, const struct nipc__request *request,
-                                    uint32_t timeout_ms, uint64_t deadline_ns, struct limits before,
-                                    int r, struct nipc_message *ret_message, uint16_t *ret_status)
+                                    uint32_t timeout_ms, uint64_t *deadline_ns,
+                                    struct limits before, int r, struct nipc_message *ret_message,
+                                    uint16_t *ret_status)
 {
         struct nipc_client_failure failure;
         bool is_last = false;
@@ -298,7 +304,7 @@ static NIPC__COLD int attempt_again(struct nipc_client *client, const struct nip
                 if (is_last || r == -ETIMEDOUT || r == -ECANCELED)
                         break;
                 failure = client->failure;
-                k = reconnect_or(client, deadline_of(&deadline_ns, timeout_ms), r);
+                k = nipc__client_reconnect_or(client, deadline_of(deadline_ns, timeout_ms), r);
                 if (k < 0)
                         return k;
                 client->failure = failure;
@@ -307,9 +313,9 @@ static NIPC__COLD int attempt_again(struct nipc_client *client, const struct nip
                 else if (!has_grown(client, &before) || ++n_overflows >= NIPC__OVERFLOW_ATTEMPTS)
                         break;
                 before = limits_of(client);
-                r = attempt(client, request, timeout_ms, &deadline_ns, ret_message, ret_status);
-                if (!r)
-                        return 0;
+                r = attempt(client, request, timeout_ms, deadline_ns, ret_message, ret_status);
+                if (r >= 0)
+                        return r;
         }
         nipc__client_drop(client, NIPC_CLIENT_STATE_BROKEN);
         return r;
@@ -336,28 +342,26 @@ static int check_request(struct nipc_client *client, const struct nipc__request 
         return 0;
 }
 
-int nipc__client_run(struct nipc_client *client, const struct nipc__request *request,
-                     uint32_t timeout_ms, struct nipc_response *ret_response, uint16_t *ret_status)
+static inline int run(struct nipc_client *client, const struct nipc__request *request,
+                      uint32_t timeout_ms, uint64_t *deadline_ns,
+                      struct nipc_response *ret_response, uint16_t *ret_status)
 {
         struct nipc_message message;
-        uint64_t deadline_ns = 0;
         struct limits before;
         uint16_t status = 0;
         int r;
 
         r = check_request(client, request);
         if (NIPC__LIKELY(!r)) {
-                if (!timeout_ms)
-                        timeout_ms = client->config.timeout_ms;
                 before = limits_of(client);
-                r = attempt(client, request, timeout_ms, &deadline_ns, &message, &status);
+                r = attempt(client, request, timeout_ms, deadline_ns, &message, &status);
                 if (NIPC__UNLIKELY(r < 0))
                         r = attempt_again(client, request, timeout_ms, deadline_ns, before, r,
                                           &message, &status);
         }
         if (ret_status)
                 *ret_status = status;
-        if (NIPC__UNLIKELY(r < 0)) {
+        if (NIPC__UNLIKELY(r)) {
                 client->n_errors++;
                 return r;
         }
@@ -369,6 +373,23 @@ int nipc__client_run(struct nipc_client *client, const struct nipc__request *req
                 ret_response->item_count = request->item_count;
         }
         return 0;
+}
+
+int nipc__client_run(struct nipc_client *client, const struct nipc__request *request,
+                     uint32_t timeout_ms, struct nipc_response *ret_response, uint16_t *ret_status)
+{
+        uint64_t deadline_ns = 0;
+
+        if (!timeout_ms)
+                timeout_ms = client->config.timeout_ms;
+        return run(client, request, timeout_ms, &deadline_ns, ret_response, ret_status);
+}
+
+int nipc__client_run_until(struct nipc_client *client, const struct nipc__request *request,
+                           uint32_t timeout_ms, uint64_t *deadline_ns,
+                           struct nipc_response *ret_response)
+{
+        return run(client, request, timeout_ms, deadline_ns, ret_response, NULL);
 }
 
 /* Never NULL, so that an attempt can tell bytes from an encoder. */

@@ -12,6 +12,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "lookup-store.h"
+
 struct nipc_client {
         struct nipc_client_config config; /* run_dir and service are ours */
         char *run_dir;
@@ -37,6 +39,14 @@ struct nipc_client {
         uint32_t withheld_ms;    /* for how long, doubled each time */
         uint64_t withheld_until; /* nanoseconds */
 
+        /* Lookups: what is kept from one to the next. */
+        const struct nipc_lookup_class *lookup_class; /* that was checked last */
+        struct nipc__lookup_store lookup_store;
+        uint32_t lookup_item_bytes;      /* of an item and its entry, on average; 0: not known */
+        uint32_t lookup_response_stuck;  /* an agreed limit that reconnecting did not raise */
+        uint32_t lookup_request_refused; /* a proposal that was refused, ... */
+        uint64_t lookup_refused_until;   /* and is not made again before; nanoseconds */
+
         uint64_t n_calls;
         uint64_t n_errors;
         uint64_t n_connects;
@@ -54,7 +64,8 @@ struct nipc__request {
         uint32_t item_count;
         size_t payload_size;
         const void *payload; /* NULL: encode */
-        void (*encode)(const void *arg, void *buf, size_t size);
+        /* Returns 0, or a NIPC_PROTO_E_* when the request cannot be: then nothing is sent. */
+        int (*encode)(const void *arg, void *buf, size_t size);
         const void *arg;
         /* NULL, or decodes the response as part of the attempt: 0 or NIPC_PROTO_E_*. */
         int (*decode)(void *userdata, const void *payload, size_t payload_size,
@@ -62,9 +73,20 @@ struct nipc__request {
         void *userdata;
 };
 
-/* The whole of a call: attempts, reconnects, counting. ret_* may be NULL. */
+/*
+ * The whole of a call: attempts, reconnects, counting. ret_* may be NULL. Returns as calls do, or
+ * what encode() says, if that is not 0.
+ */
 int nipc__client_run(struct nipc_client *client, const struct nipc__request *request,
                      uint32_t timeout_ms, struct nipc_response *ret_response, uint16_t *ret_status);
+
+/*
+ * The same as one of several that share a deadline. deadline_ns: 0 until it was found out, from
+ * timeout_ms, which must not be 0; that may still be so afterwards.
+ */
+int nipc__client_run_until(struct nipc_client *client, const struct nipc__request *request,
+                           uint32_t timeout_ms, uint64_t *deadline_ns,
+                           struct nipc_response *ret_response);
 
 void nipc__client_set_state(struct nipc_client *client, enum nipc_client_state state);
 
@@ -80,7 +102,16 @@ int nipc__client_connect(struct nipc_client *client, uint64_t deadline_ns);
  */
 int nipc__client_reconnect(struct nipc_client *client, uint64_t deadline_ns);
 
+/*
+ * Gives the session up and connects anew, after first_error, which was noted. Returns 0, or what
+ * the caller shall hear: that error, unless reconnecting itself says something final.
+ */
+int nipc__client_reconnect_or(struct nipc_client *client, uint64_t deadline_ns, int first_error);
+
 /* Notes a failure for nipc_client_get_failure(). step, rule: literals. Returns error. */
 int nipc__client_fail(struct nipc_client *client, int error, const char *step);
 int nipc__client_fail_rule(struct nipc_client *client, int error, const char *step, int cause,
                            const char *rule);
+
+/* Fills in the defaults of lookups. Returns 0 or -EINVAL. */
+int nipc__lookup_config_init(struct nipc_client_config *config);

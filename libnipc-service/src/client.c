@@ -272,6 +272,9 @@ NIPC__EXPORT int nipc_client_new(const struct nipc_client_config *config,
                 return r;
         if (!c.run_dir || !c.service)
                 return -EINVAL;
+        r = nipc__lookup_config_init(&c);
+        if (r < 0)
+                return r;
         r = nipc_endpoint_format_path(c.run_dir, c.service, path, sizeof(path));
         if (r < 0)
                 return r;
@@ -305,6 +308,7 @@ NIPC__EXPORT struct nipc_client *nipc_client_free(struct nipc_client *client)
         if (!client)
                 return NULL;
         nipc_session_close(client->session);
+        nipc__lookup_store_deinit(&client->lookup_store);
         nipc_cancel_free(client->cancel);
         free(client->service);
         free(client->run_dir);

@@ -47,6 +47,7 @@
 #include <nipc/error.h>
 #include <nipc/header.h>
 #include <nipc/init.h>
+#include <nipc/lookup.h>
 #include <nipc/string-reverse.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,6 +88,10 @@ struct nipc_client_config {
         uint32_t timeout_ms;         /* for refresh, and for calls that name none; 0: 30000 */
         uint64_t auth_token;
         bool trust_any_server; /* else only root's, our user's, or the run directory owner's */
+        /* Of one logical lookup (client-server §6); above: -EMSGSIZE. */
+        uint32_t max_lookup_keys;  /* asked for at once; 0: 65536 */
+        uint32_t max_lookup_calls; /* requests that it may become; 0: 4096 */
+        uint32_t max_lookup_bytes; /* of all its answers together, at least 16; 0: 64 MiB */
 };
 
 #define NIPC_CLIENT_CONFIG_INIT NIPC_INIT(struct nipc_client_config)
@@ -234,6 +239,40 @@ int nipc_client_string_reverse(struct nipc_client *client, const char *str, size
  */
 int nipc_client_cgroups_snapshot(struct nipc_client *client, uint32_t timeout_ms,
                                  struct nipc_cgroups_snapshot_view *ret_view);
+
+/*
+ * Any lookup: all keys in one logical call (client-server §6). It becomes as many requests as the
+ * agreed limits ask for; answers that were cut short are asked for again, and all are put together.
+ * One deadline covers it all. class_: <nipc/lookup.h>, lives as long as the client. keys: borrowed
+ * for the call; every key may be looked at several times and must be the same each time. No keys:
+ * one request without any.
+ *
+ * ret_view: an item per key, in order, each checked and for its key, all of one generation; none
+ * has the status status_exceeded. Borrowed until the next call, refresh, reset_cancel or free. When
+ * one request was enough it is read where it came, without a copy or an allocation; otherwise in
+ * memory that the client keeps for the next one, at most max_lookup_bytes.
+ *
+ * status_oversized: an item that was called so among others was asked for once more alone; and as
+ * long as reconnecting brings larger responses (up to 1 MiB by themselves), with those. String keys
+ * that do not fit any request have this status, too.
+ *
+ * Returns as calls do, and -EMSGSIZE above a limit of the configuration, or when a key of fixed
+ * size does not fit a request; -EBADMSG when an answer breaks the rules, or is of another
+ * generation than those before; -ETIMEDOUT also between two requests; -EINVAL for a key that cannot
+ * be one. But for what calls end, the client stays READY. Since: 0.1
+ */
+int nipc_client_lookup(struct nipc_client *client, const struct nipc_lookup_class *class_,
+                       const struct nipc_lookup_keys *keys, uint32_t timeout_ms,
+                       struct nipc_lookup_view *ret_view);
+
+/* Method 4: paths of cgroups. Items: nipc_cgroups_lookup_item_load(). Since: 0.1 */
+int nipc_client_cgroups_lookup(struct nipc_client *client, const char *const *paths,
+                               uint32_t n_paths, uint32_t timeout_ms,
+                               struct nipc_lookup_view *ret_view);
+
+/* Method 5: processes. Items: nipc_apps_lookup_item_load(). Since: 0.1 */
+int nipc_client_apps_lookup(struct nipc_client *client, const uint32_t *pids, uint32_t n_pids,
+                            uint32_t timeout_ms, struct nipc_lookup_view *ret_view);
 
 #ifdef __cplusplus
 }

@@ -30,6 +30,7 @@
 #include <nipc/error.h>
 #include <nipc/header.h>
 #include <nipc/init.h>
+#include <nipc/lookup.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -159,6 +160,40 @@ struct nipc_cgroups_snapshot_handler {
 int nipc_server_new_cgroups_snapshot(const struct nipc_server_config *config,
                                      const struct nipc_cgroups_snapshot_handler *handler,
                                      struct nipc_server **ret_server);
+
+/* A handler of lookups, of whatever class. */
+struct nipc_lookup_handler {
+        size_t size; /* sizeof(struct nipc_lookup_handler) */
+        /*
+         * Answers a request: for each of its keys, in order, adds one item to the builder, which is
+         * ready for it; what does not fit the response is replaced as codecs §7 says, so that a
+         * handler need not count bytes. It may also set the generation. Both are borrowed for the
+         * call. Returns as the handler of nipc_server_new(); the builder's errors need not be
+         * looked at: they win over whatever is returned. Another number of items than keys is
+         * answered BAD_ENVELOPE. When one key is asked for and its item is oversized, capacity is
+         * raised for later sessions, as after OVERFLOW.
+         */
+        int (*lookup)(void *userdata, const struct nipc_lookup_request_view *request,
+                      struct nipc_lookup_builder *builder);
+        void *userdata;
+};
+
+/*
+ * As nipc_server_new(), for lookups of any class. class_: <nipc/lookup.h>, checked, lives as long
+ * as the server. Returns also -EINVAL for a class that cannot be. Since: 0.1
+ */
+int nipc_server_new_lookup(const struct nipc_server_config *config,
+                           const struct nipc_lookup_class *class_,
+                           const struct nipc_lookup_handler *handler,
+                           struct nipc_server **ret_server);
+
+/* The same for methods 4 and 5. Since: 0.1 */
+int nipc_server_new_cgroups_lookup(const struct nipc_server_config *config,
+                                   const struct nipc_lookup_handler *handler,
+                                   struct nipc_server **ret_server);
+int nipc_server_new_apps_lookup(const struct nipc_server_config *config,
+                                const struct nipc_lookup_handler *handler,
+                                struct nipc_server **ret_server);
 
 /*
  * Starts the workers: threads with all signals blocked but those of faults.

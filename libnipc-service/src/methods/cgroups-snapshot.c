@@ -11,9 +11,10 @@
 #include "stdaux.h"
 #include "typed.h"
 
-static void encode(const void *arg, void *buf, size_t size)
+static int encode(const void *arg, void *buf, size_t size)
 {
         nipc_cgroups_snapshot_request_encode(buf);
+        return 0;
 }
 
 static int decode(void *userdata, const void *payload, size_t payload_size,

@@ -46,8 +46,8 @@ NIPC__EXPORT int nipc_client_increment(struct nipc_client *client, uint64_t valu
         return nipc__client_run(client, &request, timeout_ms, NULL, NULL);
 }
 
-/* size is exactly what n_values items need: nothing can fail. */
-static void encode_batch(const void *arg, void *buf, size_t size)
+/* size is exactly what n_values items need. */
+static int encode_batch(const void *arg, void *buf, size_t size)
 {
         const struct batch *batch = arg;
         struct nipc_batch_builder builder;
@@ -62,7 +62,7 @@ static void encode_batch(const void *arg, void *buf, size_t size)
                 nipc__increment_write(batch->values[i], item);
                 (void)nipc__batch_builder_commit(&builder, NIPC_INCREMENT_SIZE);
         }
-        (void)nipc_batch_builder_finish(&builder, &size);
+        return nipc_batch_builder_finish(&builder, &size);
 }
 
 /*

@@ -16,12 +16,12 @@ struct string {
         size_t str_len;
 };
 
-/* size is exactly what the string needs: nothing can fail. */
-static void encode(const void *arg, void *buf, size_t size)
+/* size is exactly what the string needs. */
+static int encode(const void *arg, void *buf, size_t size)
 {
         const struct string *string = arg;
 
-        (void)nipc_string_reverse_encode(string->str, string->str_len, buf, size, &size);
+        return nipc_string_reverse_encode(string->str, string->str_len, buf, size, &size);
 }
 
 static int decode(void *userdata, const void *payload, size_t payload_size,
