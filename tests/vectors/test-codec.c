@@ -178,6 +178,51 @@ static void test_fields_refused(void)
                        "header must be an object");
 }
 
+static void test_lookup_fields(void)
+{
+        g_autoptr(GByteArray) given =
+                encode_text("apps_lookup_response",
+                            "{\"items\": [{\"status\": 1, \"cgroup_status\": 0, \"pid\": 7,"
+                            " \"orchestrator\": 0, \"ppid\": 0, \"uid\": 4294967295,"
+                            " \"starttime\": 0, \"comm\": \"\", \"cgroup_path\": \"\","
+                            " \"cgroup_name\": {\"hex\": \"\"}, \"labels\": []}]}",
+                            NULL);
+
+        /* What is not given is as in an item that has nothing to say. */
+        assert_bytes("apps_lookup_response", "{\"items\": [{\"status\": 1, \"pid\": 7}]}",
+                     given->data, given->len);
+        g_assert_cmpuint(given->len, ==, 16 + 8 + 63);
+}
+
+static void test_lookup_refused(void)
+{
+        assert_refused("cgroups_lookup_request", "{}", "paths is missing");
+        assert_refused("cgroups_lookup_request", "{\"paths\": [7]}", "paths must be strings");
+        assert_refused("cgroups_lookup_request", "{\"paths\": [\"\"]}", "must not be empty");
+        assert_refused("cgroups_lookup_request", "{\"paths\": [{\"hex\": \"610061\"}]}", "NUL");
+        assert_refused("apps_lookup_request", "{\"pids\": [4294967296]}", "pids must be whole");
+        assert_refused("apps_lookup_request", "{\"pids\": [\"x\"]}", "pids must be whole");
+        assert_refused("apps_lookup_response", "{\"items\": [{}]}", "items[0].pid is missing");
+        assert_refused("apps_lookup_response", "{\"items\": [{\"pid\": 1}]}",
+                       "items[0].item cannot be: a KNOWN process has a comm");
+        assert_refused("cgroups_lookup_response", "{\"items\": [{\"status\": 1}]}",
+                       "items[0].path is missing");
+        assert_refused("cgroups_lookup_response", "{\"items\": [{\"path\": \"\"}]}",
+                       "the path must not be empty");
+        assert_refused("cgroups_lookup_response",
+                       "{\"items\": [{\"path\": \"p\"}, {\"path\": {\"hex\": \"700070\"}}]}",
+                       "items[1] has a NUL inside");
+        assert_refused("cgroups_lookup_response",
+                       "{\"items\": [{\"path\": \"p\", \"labels\": [[\"\", \"v\"]]}]}",
+                       "a label without a key");
+        assert_refused("cgroups_lookup_response",
+                       "{\"items\": [{\"path\": \"p\", \"labels\": [[\"k\"]]}]}",
+                       "items[0].labels must be pairs");
+        assert_refused("cgroups_lookup_response",
+                       "{\"items\": [{\"path\": \"p\", \"status\": 65536}]}",
+                       "items[0].status must be a whole number from 0 to 65535");
+}
+
 static void test_json_refused(void)
 {
         static const char *const texts[] = {"", "  ", "{", "{\"a\": \"", "{\"a\": \"\\", "nope"};
@@ -235,7 +280,7 @@ static void test_types(void)
 
         for (n = 0; types[n]; n++)
                 g_assert_true(codec_has_type(types[n]));
-        g_assert_cmpuint(n, >=, 12);
+        g_assert_cmpuint(n, >=, 16);
         g_assert_false(codec_has_type("nope"));
 }
 
@@ -249,6 +294,8 @@ int main(int argc, char **argv)
         g_test_add_func("/codec/strings/number-like", test_number_like_string);
         g_test_add_func("/codec/fields/refused", test_fields_refused);
         g_test_add_func("/codec/fields/fixed", test_fixed_fields);
+        g_test_add_func("/codec/lookup/fields", test_lookup_fields);
+        g_test_add_func("/codec/lookup/refused", test_lookup_refused);
         g_test_add_func("/codec/json/refused", test_json_refused);
         g_test_add_func("/codec/usage", test_usage);
         g_test_add_func("/codec/types", test_types);

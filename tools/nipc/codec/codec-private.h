@@ -45,6 +45,8 @@ int codec_usage(struct codec_fault *ret_fault, const char *rule);
 /* Making JSON. */
 void codec_set_uint(JsonObject *json, const char *name, uint64_t value);
 void codec_set_bytes(JsonObject *json, const char *name, const void *bytes, size_t size);
+/* A string or {"hex": ...} of these bytes; for where there is no name. Owned. */
+JsonNode *codec_bytes_node(const void *bytes, size_t size);
 char *codec_hex(const void *bytes, size_t size);
 
 /*
@@ -77,6 +79,8 @@ JsonArray *codec_read_array(struct codec_reader *reader, const char *name);
 /* An object within; deinit it, and look at the outer reader. */
 void codec_read_object(struct codec_reader *reader, const char *name, struct codec_reader *ret);
 
+/* Bytes of a string or {"hex": ...}, owned; NULL if it is neither. */
+char *codec_node_bytes(JsonNode *node, size_t *ret_size);
 /* Parses a number of a node, as an integer or a string of digits. */
 bool codec_node_uint(JsonNode *node, uint64_t max, uint64_t *ret_value);
 /* Hex digits of even number into bytes, owned; NULL if they are not. */

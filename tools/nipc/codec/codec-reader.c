@@ -69,19 +69,27 @@ static bool bytes_are_text(const char *bytes, size_t size)
         return true;
 }
 
-void codec_set_bytes(JsonObject *json, const char *name, const void *bytes, size_t size)
+JsonNode *codec_bytes_node(const void *bytes, size_t size)
 {
+        JsonNode *node = json_node_alloc();
+
         if (bytes_are_text(bytes, size)) {
                 g_autofree char *text = g_strndup(bytes, size);
 
-                json_object_set_string_member(json, name, text);
+                json_node_init_string(node, text);
         } else {
                 g_autofree char *hex = codec_hex(bytes, size);
-                JsonObject *object = json_object_new();
+                g_autoptr(JsonObject) object = json_object_new();
 
                 json_object_set_string_member(object, "hex", hex);
-                json_object_set_object_member(json, name, object);
+                json_node_init_object(node, object);
         }
+        return node;
+}
+
+void codec_set_bytes(JsonObject *json, const char *name, const void *bytes, size_t size)
+{
+        json_object_set_member(json, name, codec_bytes_node(bytes, size));
 }
 
 bool codec_node_uint(JsonNode *node, uint64_t max, uint64_t *ret_value)
@@ -209,23 +217,29 @@ uint8_t *codec_read_hex(struct codec_reader *reader, const char *name, size_t *r
         return g_malloc0(1);
 }
 
-char *codec_read_bytes(struct codec_reader *reader, const char *name, size_t *ret_size)
+char *codec_node_bytes(JsonNode *node, size_t *ret_size)
 {
-        JsonNode *node = reader_require(reader, name);
-        const char *text = node ? node_string(node) : NULL;
-        char *bytes = NULL;
+        const char *text = node_string(node);
 
         if (text) {
                 *ret_size = strlen(text);
                 return g_strdup(text);
         }
-        if (node && JSON_NODE_HOLDS_OBJECT(node)) {
+        if (JSON_NODE_HOLDS_OBJECT(node)) {
                 JsonObject *object = json_node_get_object(node);
                 JsonNode *hex = json_object_get_member(object, "hex");
 
                 if (hex && node_string(hex) && json_object_get_size(object) == 1)
-                        bytes = (char *)codec_unhex(node_string(hex), ret_size);
+                        return (char *)codec_unhex(node_string(hex), ret_size);
         }
+        return NULL;
+}
+
+char *codec_read_bytes(struct codec_reader *reader, const char *name, size_t *ret_size)
+{
+        JsonNode *node = reader_require(reader, name);
+        char *bytes = node ? codec_node_bytes(node, ret_size) : NULL;
+
         if (bytes)
                 return bytes;
         codec_reader_fail(reader, name, "must be a string or {\"hex\": \"pairs of digits\"}");

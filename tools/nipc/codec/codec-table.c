@@ -15,6 +15,14 @@ extern const struct codec_type codec_type_increment;
 extern const struct codec_type codec_type_cgroups_snapshot_request;
 extern const struct codec_type codec_type_cgroups_snapshot_response;
 extern const struct codec_type codec_type_string_reverse;
+extern const struct codec_type codec_type_cgroups_lookup_request;
+extern const struct codec_type codec_type_cgroups_lookup_response;
+extern const struct codec_type codec_type_apps_lookup_request;
+extern const struct codec_type codec_type_apps_lookup_response;
+extern const struct codec_type codec_type_ip_to_asn_request;
+extern const struct codec_type codec_type_ip_to_asn_response;
+extern const struct codec_type codec_type_pid_traffic_request;
+extern const struct codec_type codec_type_pid_traffic_response;
 extern const struct codec_type codec_type_packets;
 
 const struct codec_type *const *codec_table(void)
@@ -31,6 +39,14 @@ const struct codec_type *const *codec_table(void)
                 &codec_type_cgroups_snapshot_request,
                 &codec_type_cgroups_snapshot_response,
                 &codec_type_string_reverse,
+                &codec_type_cgroups_lookup_request,
+                &codec_type_cgroups_lookup_response,
+                &codec_type_apps_lookup_request,
+                &codec_type_apps_lookup_response,
+                &codec_type_ip_to_asn_request,
+                &codec_type_ip_to_asn_response,
+                &codec_type_pid_traffic_request,
+                &codec_type_pid_traffic_response,
                 &codec_type_packets,
                 NULL,
         };
