@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The programs of tools/examples do what they say. $NIPC_EXAMPLES is where they were built. */
+#include <glib/gstdio.h>
+#include <net/if.h>
+#include <pwd.h>
+
 #include "util-process.h"
 
 static char *find_example(const char *name)
@@ -49,6 +53,19 @@ static void test_cgroups_consumer(void)
         process_remove_dir(run_dir);
 }
 
+/* Without a provider it says so and goes on. */
+static void test_apps_cache(void)
+{
+        g_autofree char *run_dir = process_make_dir();
+        g_autofree char *program = find_example("example-apps-cache");
+        const char *const argv[] = {program, run_dir, "1", "1", "2", NULL};
+        g_autofree char *out = NULL;
+
+        g_assert_cmpint(process_run(argv, &out, NULL), ==, 0);
+        g_assert_cmpstr(out, ==, "1: no answer\n2: no answer\n");
+        process_remove_dir(run_dir);
+}
+
 static void test_server_poll(void)
 {
         g_autofree char *run_dir = process_make_dir();
@@ -66,11 +83,49 @@ static void test_server_poll(void)
         process_remove_dir(run_dir);
 }
 
+/* Runs a program where it may leave something; it leaves nothing. Owned: what it printed. */
+static char *run_alone(const char *name)
+{
+        g_autofree char *run_dir = process_make_dir();
+        g_autofree char *program = find_example(name);
+        const char *const argv[] = {program, NULL};
+        char *out = NULL;
+
+        g_assert_cmpint(g_chdir(run_dir), ==, 0);
+        g_assert_cmpint(process_run(argv, &out, NULL), ==, 0);
+        g_assert_cmpint(g_chdir("/"), ==, 0);
+        g_assert_cmpint(g_rmdir(run_dir), ==, 0);
+        return out;
+}
+
+static void test_user_lookup(void)
+{
+        const struct passwd *root = getpwuid(0);
+        g_autofree char *out = run_alone("example-user-lookup");
+        g_autofree char *expected =
+                g_strdup_printf("0  %s  %s  %s\n4294967294  (unknown)    \n",
+                                root ? root->pw_name : "(unknown)", root ? root->pw_dir : "",
+                                root ? root->pw_shell : "");
+
+        g_assert_cmpstr(out, ==, expected);
+}
+
+static void test_user_snapshot(void)
+{
+        g_autofree char *out = run_alone("example-user-snapshot");
+        g_autofree char *expected = g_strdup_printf("lo  %u\n", if_nametoindex("lo"));
+
+        g_assert_cmpstr(out, ==, expected);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/examples/increment-client", test_increment_client);
         g_test_add_func("/examples/cgroups-consumer", test_cgroups_consumer);
+        g_test_add_func("/examples/apps-cache", test_apps_cache);
         g_test_add_func("/examples/server-poll", test_server_poll);
+        g_test_add_func("/examples/user-lookup", test_user_lookup);
+        g_test_add_func("/examples/user-snapshot", test_user_snapshot);
         return g_test_run();
 }

@@ -55,10 +55,11 @@ _nipc()
 
         case $command in
         '') words="$commands $globals --version" ;;
-        serve) words='cgroups-snapshot increment string-reverse echo --name --source --method
-                --profiles --workers --max-request-bytes --max-response-bytes --max-batch-items
+        serve) words='apps-lookup cgroups-lookup cgroups-snapshot echo increment ip-to-asn
+                pid-traffic string-reverse --name --source --method --profiles --workers --max-request-bytes --max-response-bytes --max-batch-items
                 --max-sessions' ;;
-        call) words='cgroups-snapshot increment string-reverse raw --name --batch --method --hex
+        call) words='apps-lookup cgroups-lookup cgroups-snapshot increment ip-to-asn pid-traffic
+                raw string-reverse --name --batch --method --hex
                 --timeout --profiles --max-request-bytes --max-response-bytes --repeat' ;;
         watch) words='cgroups-snapshot --interval --count --name --timeout --profiles' ;;
         ping) words="$(_nipc_endpoints) --count --interval --timeout --profiles --quiet" ;;

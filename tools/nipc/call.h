@@ -45,8 +45,12 @@ struct call_service {
         int (*check)(const struct call *call);
 };
 
+extern const struct call_service call_apps_lookup;
+extern const struct call_service call_cgroups_lookup;
 extern const struct call_service call_cgroups_snapshot;
 extern const struct call_service call_increment;
+extern const struct call_service call_ip_to_asn;
+extern const struct call_service call_pid_traffic;
 extern const struct call_service call_raw;
 extern const struct call_service call_string_reverse;
 

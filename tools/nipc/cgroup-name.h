@@ -19,6 +19,8 @@
  *   anything below a container or machine              NAME/init.scope, NAME/sub/group
  *   anything else                                      the path without its first slash
  *
+ * What the path tells besides, see cgroup-origin.h.
+ *
  * ID is 64 hexadecimal digits, ID12 the first twelve of them. A name depends on its own path only,
  * so that it does not change when other cgroups come and go, unless one comes that shares it.
  */

@@ -15,10 +15,9 @@
 #include <stdio.h>
 
 static const struct call_service *const services[] = {
-        &call_cgroups_snapshot,
-        &call_increment,
-        &call_string_reverse,
-        &call_raw,
+        &call_apps_lookup, &call_cgroups_lookup, &call_cgroups_snapshot,
+        &call_increment,   &call_ip_to_asn,      &call_pid_traffic,
+        &call_raw,         &call_string_reverse,
 };
 
 static const struct call_service *find_service(const char *name)
@@ -266,7 +265,8 @@ static int run(const struct command_context *context, int argc, char **argv)
 
 const struct command command_call = {
         .name = "call",
-        .arguments = "cgroups-snapshot|increment|string-reverse|raw [KEY…]",
+        .arguments = "apps-lookup|cgroups-lookup|cgroups-snapshot|ip-to-asn|pid-traffic|"
+                     "increment|string-reverse|raw [KEY…]",
         .summary = "Ask a service and print its answer",
         .run = run,
 };

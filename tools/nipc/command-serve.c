@@ -22,10 +22,9 @@
 #define DRAIN_TIMEOUT_MS 5000 /* chosen: what a client may take to fetch its last answer */
 
 static const struct provider *const providers[] = {
-        &provider_cgroups_snapshot,
-        &provider_increment,
-        &provider_string_reverse,
-        &provider_echo,
+        &provider_apps_lookup, &provider_cgroups_lookup, &provider_cgroups_snapshot,
+        &provider_echo,        &provider_increment,      &provider_ip_to_asn,
+        &provider_pid_traffic, &provider_string_reverse,
 };
 
 static const struct provider *find_provider(const char *name)
@@ -57,6 +56,8 @@ static void serve_options_clear(struct serve_options *options)
 
 struct serving {
         const char *service;
+        const struct provider *provider;
+        void *data; /* the provider's */
         GMainLoop *loop;
         struct nipc_server *server;
         int error; /* of dispatch */
@@ -67,6 +68,18 @@ static gboolean on_signal(gpointer data)
         struct serving *serving = data;
 
         g_main_loop_quit(serving->loop);
+        return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_reload(gpointer data)
+{
+        const struct serving *serving = data;
+        g_autoptr(GError) error = NULL;
+
+        if (serving->provider->reload(serving->data, &error))
+                g_printerr("nipc serve: the source was read anew\n");
+        else
+                command_fail(&command_serve, "%s; serving what was there before", error->message);
         return G_SOURCE_CONTINUE;
 }
 
@@ -120,16 +133,24 @@ static int say_end(const struct serving *serving)
 }
 
 /* Says what went wrong. Returns COMMAND_*. */
-static int serve_until_signal(struct nipc_server *server, const char *service, uint32_t n_workers)
+static int serve_until_signal(struct nipc_server *server, const struct provider *provider,
+                              void *data, const struct nipc_server_config *config)
 {
-        struct serving serving = {.service = service, .server = server};
+        struct serving serving = {
+                .service = config->service,
+                .provider = provider,
+                .data = data,
+                .server = server,
+        };
         int status = COMMAND_SUCCESS;
-        guint sources[3] = {0};
+        guint sources[4] = {0};
 
         serving.loop = g_main_loop_new(NULL, FALSE);
         sources[0] = g_unix_signal_add(SIGTERM, on_signal, &serving);
         sources[1] = g_unix_signal_add(SIGINT, on_signal, &serving);
-        if (n_workers)
+        if (provider->reload)
+                sources[3] = g_unix_signal_add(SIGHUP, on_reload, &serving);
+        if (config->n_workers)
                 serving.error = nipc_server_start(server);
         else
                 sources[2] =
@@ -171,7 +192,7 @@ static int serve(const struct command_context *context, const struct provider *p
 
                 return command_fail(&command_serve, "%s", reason);
         }
-        status = serve_until_signal(server, config->service, config->n_workers);
+        status = serve_until_signal(server, provider, data, config);
         if (!status && nipc_server_drain(server, DRAIN_TIMEOUT_MS) == -ETIMEDOUT)
                 command_fail(&command_serve, "sessions that did not end in %d ms were cut",
                              DRAIN_TIMEOUT_MS);
@@ -241,7 +262,8 @@ static int run(const struct command_context *context, int argc, char **argv)
                 {"name", 'n', 0, G_OPTION_ARG_STRING, &options.name,
                  "Name of the endpoint (default: that of the service)", "NAME"},
                 {"source", 0, 0, G_OPTION_ARG_FILENAME, &options.source,
-                 "cgroups-snapshot: root directory of a cgroup hierarchy, or a .json file of items",
+                 "cgroups-*: root directory of a cgroup hierarchy; apps-lookup: a directory like "
+                 "/proc; ip-to-asn: a table, see nipc(1); or a .json file of items",
                  "PATH"},
                 {"method", 0, 0, G_OPTION_ARG_INT64, &options.method,
                  "echo: code of the method to answer", "N"},
@@ -270,7 +292,8 @@ static int run(const struct command_context *context, int argc, char **argv)
 
 const struct command command_serve = {
         .name = "serve",
-        .arguments = "cgroups-snapshot|increment|string-reverse|echo",
+        .arguments = "apps-lookup|cgroups-lookup|cgroups-snapshot|ip-to-asn|pid-traffic|"
+                     "increment|string-reverse|echo",
         .summary = "Provide a service in the foreground until SIGTERM or SIGINT",
         .run = run,
 };

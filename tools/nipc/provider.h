@@ -31,10 +31,16 @@ struct provider {
         /* Makes the server, its handler answering from `data`. Returns as nipc_server_new(). */
         int (*new_server)(void *data, const struct nipc_server_config *config,
                           struct nipc_server **ret_server);
+        /* Reads the source anew, on SIGHUP, by the main thread while workers answer; or NULL. */
+        gboolean (*reload)(void *data, GError **error);
         void (*close)(void *data); /* after the server is gone */
 };
 
+extern const struct provider provider_apps_lookup;
+extern const struct provider provider_cgroups_lookup;
 extern const struct provider provider_cgroups_snapshot;
 extern const struct provider provider_echo;
 extern const struct provider provider_increment;
+extern const struct provider provider_ip_to_asn;
+extern const struct provider provider_pid_traffic;
 extern const struct provider provider_string_reverse;

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* Providers of lookups, see provider-lookup.h. */
+#include "provider-lookup.h"
+
+#include <string.h>
+
+#define LOOKUP_MAX_REQUEST_BYTES  (1024u * 1024u) /* what clients grow to by themselves */
+#define LOOKUP_MAX_RESPONSE_BYTES (1024u * 1024u)
+/* Answers beyond are asked for in parts: a larger one would be memory of every session. Chosen. */
+#define LOOKUP_INITIAL_RESPONSE_BYTES (256u * 1024u)
+
+static void set_limits(struct nipc_server_config *config)
+{
+        if (!config->max_request_bytes)
+                config->max_request_bytes = LOOKUP_MAX_REQUEST_BYTES;
+        if (!config->max_response_bytes)
+                config->max_response_bytes = LOOKUP_MAX_RESPONSE_BYTES;
+        config->initial_request_bytes = config->max_request_bytes;
+        config->initial_response_bytes =
+                MIN(config->max_response_bytes, LOOKUP_INITIAL_RESPONSE_BYTES);
+}
+
+gboolean lookup_provider_open(const struct lookup_service *service, const char *source,
+                              struct nipc_server_config *config,
+                              struct lookup_provider **ret_provider, GError **error)
+{
+        struct lookup_file *file = NULL;
+        struct lookup_provider *provider;
+
+        if (source && g_str_has_suffix(source, ".json")) {
+                file = lookup_file_load(source, service->class_, service->response_type,
+                                        service->unknown, error);
+                if (!file)
+                        return FALSE;
+        }
+        provider = g_new0(struct lookup_provider, 1);
+        provider->class_ = service->class_;
+        provider->file = file;
+        set_limits(config);
+        *ret_provider = provider;
+        return TRUE;
+}
+
+static int answer(void *userdata, const struct nipc_lookup_request_view *request,
+                  struct nipc_lookup_builder *builder)
+{
+        const struct lookup_provider *provider = userdata;
+
+        return provider->file ? lookup_file_answer(provider->file, request, builder)
+                              : provider->answer(provider->live, request, builder);
+}
+
+int lookup_provider_new_server(void *data, const struct nipc_server_config *config,
+                               struct nipc_server **ret_server)
+{
+        const struct lookup_provider *provider = data;
+        const struct nipc_lookup_handler handler = {
+                .size = sizeof(handler),
+                .lookup = answer,
+                .userdata = data,
+        };
+
+        return nipc_server_new_lookup(config, provider->class_, &handler, ret_server);
+}
+
+void lookup_provider_close(void *data)
+{
+        struct lookup_provider *provider = data;
+
+        lookup_file_free(provider->file);
+        if (provider->close)
+                provider->close(provider->live);
+        g_free(provider);
+}
