@@ -19,20 +19,19 @@
 #include <nipc/cgroups-cache.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#define HARNESS_MAX_ROUNDS 101
+#include "harness.h"
 
 enum {
         MAX_ITEMS = 10000,
         MAX_PAYLOAD = 4 << 20,
         MAX_NAME = 64, /* with what a 32-byte compare may read beyond */
         N_KEYS = 1 << 16,
-        MAX_ROUNDS = 101,
         PACKET = 65536,
 };
 
@@ -46,33 +45,7 @@ static char names[2 * MAX_ITEMS][MAX_NAME]; /* the second half is never in the c
 static uint8_t payload[MAX_PAYLOAD];
 static size_t payload_size;
 static struct key hits[N_KEYS], misses[N_KEYS];
-static unsigned n_rounds = MAX_ROUNDS;
 static volatile uint64_t sink; /* what was found must be computed */
-
-#define CHECK(condition)                                                               \
-        do {                                                                           \
-                if (!(condition)) {                                                    \
-                        fprintf(stderr, "bench-cache:%d: " #condition "\n", __LINE__); \
-                        exit(EXIT_FAILURE);                                            \
-                }                                                                      \
-        } while (0)
-
-static double now_ns(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static uint64_t random_u64(void)
-{
-        static uint64_t x = 88172645463325252u;
-
-        x ^= x << 13;
-        x ^= x >> 7;
-        return x ^= x << 17;
-}
 
 /* ---- the client: always ready, answers from memory ------------------------------------------ */
 
@@ -346,39 +319,14 @@ struct row {
         const struct key *keys;
         uint64_t expected;
         unsigned bare; /* the row that it is held against */
-        double ns[MAX_ROUNDS];
+        double ns[HARNESS_MAX_ROUNDS];
 };
 
-static int compare_doubles(const void *a, const void *b)
-{
-        const double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 /* Median; low and high: the middle 80 %. */
-static double median(const double *values, double *ret_low, double *ret_high)
-{
-        double sorted[MAX_ROUNDS];
-
-        memcpy(sorted, values, n_rounds * sizeof(*values));
-        qsort(sorted, n_rounds, sizeof(*sorted), compare_doubles);
-        *ret_low = sorted[n_rounds / 10];
-        *ret_high = sorted[n_rounds - 1 - n_rounds / 10];
-        return sorted[n_rounds / 2];
-}
-
 static void print_row(const char *group, const struct row *row, const struct row *bare_row)
 {
-        double ratios[MAX_ROUNDS], low, high, ratio_low, ratio_high, middle, ratio;
-        unsigned i;
-
-        for (i = 0; i < n_rounds; i++)
-                ratios[i] = row->ns[i] / bare_row->ns[i];
-        middle = median(row->ns, &low, &high);
-        ratio = median(ratios, &ratio_low, &ratio_high);
-        printf("%-8s %-18s %10.2f  %10.2f %10.2f   %6.2f  %6.2f %6.2f\n", group, row->name, middle,
-               low, high, ratio, ratio_low, ratio_high);
+        printf("%-8s %-18s ", group, row->name);
+        print_medians(row->ns, bare_row->ns);
 }
 
 static void bench_lookups(uint32_t n_items)
@@ -523,16 +471,11 @@ int main(int argc, char **argv)
         struct nipc_client_config config = NIPC_CLIENT_CONFIG_INIT;
         unsigned i;
 
-        if (argc > 1 && strcmp(argv[1], "--quick") == 0)
-                n_rounds = 1;
-        else if (argc > 1) {
-                fprintf(stderr, "usage: bench-cache [--quick]\n");
-                return 2;
-        }
+        read_arguments(argc, argv);
         make_names();
         CHECK(nipc_cgroups_cache_new(&config, &cache) == 0);
-        printf("%-8s %-18s %10s  %10s %10s   %6s  %6s %6s\n", "items", "row", "median ns", "p10",
-               "p90", "ratio", "p10", "p90");
+        printf("%-8s %-18s ", "items", "row");
+        print_heading();
         for (i = 0; i < 3; i++)
                 bench_lookups(sizes[i]);
         for (i = 1; i < 3; i++)
