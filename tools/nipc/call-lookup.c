@@ -5,6 +5,7 @@
  */
 #include "call.h"
 #include "cgroup-name.h"
+#include "failure.h"
 #include "output.h"
 
 #include <arpa/inet.h>
@@ -14,6 +15,9 @@
 #include <nipc/ip-to-asn.h>
 #include <nipc/pid-traffic.h>
 #include <stdio.h>
+
+/* Chosen: data that changes more often than that does not keep still for a call of its size. */
+#define MAX_TRIES 8u
 
 /* What is particular to one lookup. */
 struct lookup {
@@ -90,13 +94,30 @@ static int keep(struct call *call, const struct nipc_lookup_view *view)
         return 0;
 }
 
+static bool is_changed(const struct call *call, int error)
+{
+        struct nipc_client_failure failure = NIPC_CLIENT_FAILURE_INIT;
+
+        if (error != -EBADMSG)
+                return false;
+        nipc_client_get_failure(call->client, &failure);
+        return failure_is_changed_data(&failure.fault);
+}
+
+/* A provider that loads other data while it is asked in parts is asked for all of it again. */
 static int ask(struct call *call, const struct nipc_lookup_class *class_)
 {
         const struct nipc_lookup_keys keys = list_keys(call, class_);
         struct nipc_lookup_view view;
-        int r = nipc_client_lookup(call->client, class_, &keys, 0, &view);
+        int r;
 
-        return r ? r : keep(call, &view);
+        for (unsigned int n = 1;; n++) {
+                r = nipc_client_lookup(call->client, class_, &keys, 0, &view);
+                if (!r)
+                        return keep(call, &view);
+                if (n == MAX_TRIES || !is_changed(call, r))
+                        return r;
+        }
 }
 
 static int print(const struct call *call, const struct lookup *lookup)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * nipc call: asks a service, once or many times on one session, and prints the answer. Nothing is
- * retried here beyond what the library's client does by itself.
+ * retried here beyond what the library's client does by itself, but lookups whose answers were of
+ * different data.
  */
 #include "call.h"
 #include "codec/codec.h"

@@ -68,6 +68,11 @@ static const char *remedy_for_error(int error)
         }
 }
 
+bool failure_is_changed_data(const struct nipc_fault *fault)
+{
+        return fault->rule && strstr(fault->rule, "of one generation");
+}
+
 char *failure_name_status(uint32_t status)
 {
         const char *name = nipc_transport_status_name((uint16_t)status);
@@ -110,6 +115,8 @@ char *failure_describe(const struct failure *failure)
                 g_string_append_printf(text, " [in %s]", failure->run_dir);
         remedy = out_of_files ? TOO_MANY_FILES
                               : remedy_for_status(failure->transport_status, failure->step);
+        if (!remedy && failure_is_changed_data(&failure->fault))
+                remedy = "the provider loads other data all the time; try again, or ask for less";
         if (!remedy)
                 remedy = remedy_for_error(failure->error);
         if (remedy)

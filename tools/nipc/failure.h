@@ -26,6 +26,9 @@ char *failure_describe(const struct failure *failure);
 struct failure failure_from_client(const struct nipc_client_failure *failure, int error);
 struct failure failure_from_session(const struct nipc_failure *failure, int error);
 
+/* Were the answers to the parts of a lookup of different generations? To be asked again. */
+bool failure_is_changed_data(const struct nipc_fault *fault);
+
 /* "UNSUPPORTED", or "status 99" for one that has no name. Owned by the caller. */
 char *failure_name_status(uint32_t status);
 

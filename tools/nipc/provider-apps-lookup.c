@@ -3,6 +3,7 @@
  * apps-lookup from /proc or a JSON file. A request is answered by one reader; several at once have
  * one each, kept for those that come later.
  */
+#include "failure.h"
 #include "origins.h"
 #include "process.h"
 #include "provider-lookup.h"
@@ -92,6 +93,13 @@ static int answer_one(struct looker *looker, struct nipc_lookup_builder *builder
         return nipc_apps_lookup_builder_add(builder, &item);
 }
 
+static void say(int error)
+{
+        g_autofree char *reason = failure_describe_local(error);
+
+        lookup_provider_say(reason);
+}
+
 static int answer(void *data, const struct nipc_lookup_request_view *request,
                   struct nipc_lookup_builder *builder)
 {
@@ -100,8 +108,10 @@ static int answer(void *data, const struct nipc_lookup_request_view *request,
         int r = 0;
 
         looker = looker_take(live, &r);
-        if (!looker)
+        if (!looker) {
+                say(r);
                 return r;
+        }
         nipc_lookup_builder_set_generation(builder, 1); /* there is but one: what the kernel says */
         for (uint32_t i = 0; !r && i < request->item_count; i++) {
                 size_t size;
@@ -110,6 +120,8 @@ static int answer(void *data, const struct nipc_lookup_request_view *request,
                 r = answer_one(looker, builder, key, size);
         }
         looker_give_back(live, looker);
+        if (r < 0)
+                say(r);
         return r;
 }
 

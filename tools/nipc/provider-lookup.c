@@ -2,6 +2,9 @@
 /* Providers of lookups, see provider-lookup.h. */
 #include "provider-lookup.h"
 
+#include "command.h"
+
+#include <stdatomic.h>
 #include <string.h>
 
 #define LOOKUP_MAX_REQUEST_BYTES  (1024u * 1024u) /* what clients grow to by themselves */
@@ -39,6 +42,18 @@ gboolean lookup_provider_open(const struct lookup_service *service, const char *
         set_limits(config);
         *ret_provider = provider;
         return TRUE;
+}
+
+void lookup_provider_say(const char *reason)
+{
+        static atomic_llong next_us; /* pairs with itself: who sets it says */
+        const gint64 now_us = g_get_monotonic_time();
+        long long at_us = atomic_load_explicit(&next_us, memory_order_relaxed);
+
+        if (now_us >= at_us &&
+            atomic_compare_exchange_strong_explicit(&next_us, &at_us, now_us + G_USEC_PER_SEC,
+                                                    memory_order_relaxed, memory_order_relaxed))
+                command_fail(&command_serve, "cannot answer: %s", reason);
 }
 
 static int answer(void *userdata, const struct nipc_lookup_request_view *request,

@@ -36,6 +36,12 @@ gboolean lookup_provider_open(const struct lookup_service *service, const char *
                               struct nipc_server_config *config,
                               struct lookup_provider **ret_provider, GError **error);
 
+/*
+ * Says on stderr why a request could not be answered: the client learns no more than that. Once a
+ * second at most, whatever clients do. Any thread.
+ */
+void lookup_provider_say(const char *reason);
+
 /* For struct provider. */
 int lookup_provider_new_server(void *data, const struct nipc_server_config *config,
                                struct nipc_server **ret_server);

@@ -55,16 +55,19 @@ static int answer(void *data, const struct nipc_lookup_request_view *request,
         const uint32_t n = request->item_count;
         g_autofree struct process_traffic *results = g_new(struct process_traffic, n);
         g_autofree uint32_t *pids = g_new(uint32_t, n);
+        g_autoptr(GError) error = NULL;
         int r = 0;
 
-        nipc_lookup_builder_set_generation(builder, 1); /* there is but one: what the kernel says */
+        /* The generation stays 0: what changes all the time has none. */
         for (uint32_t i = 0; i < n; i++) {
                 size_t size;
 
                 pids[i] = nipc_pid_traffic_key_pid(nipc_lookup_request_view_get(request, i, &size));
         }
-        if (n && !socket_traffic_read(data, pids, n, results, NULL))
+        if (n && !socket_traffic_read(data, pids, n, results, &error)) {
+                lookup_provider_say(error->message);
                 return -EIO;
+        }
         for (uint32_t i = 0; !r && i < n; i++)
                 r = answer_one(builder, pids[i], &results[i]);
         return r;
