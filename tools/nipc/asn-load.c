@@ -27,7 +27,8 @@ _Static_assert(BLOCK_BYTES > 2 * ASN_TABLE_MAX_LINE_BYTES, "a block holds any li
 struct loader {
         const char *path;
         GError **error;
-        uint32_t line; /* the one that is looked at, from 1 */
+        gboolean regular; /* nothing else: it might block */
+        uint32_t line;    /* the one that is looked at, from 1 */
         struct asn_strings strings;
         struct asn_table *table;
         size_t v4_capacity, v6_capacity;
@@ -257,6 +258,11 @@ static gboolean read_file(struct loader *loader, int fd)
 
         if (fstat(fd, &before) < 0)
                 return fail_os(loader, errno);
+        if (loader->regular && !S_ISREG(before.st_mode)) {
+                g_set_error(loader->error, G_IO_ERROR, G_IO_ERROR_NOT_REGULAR_FILE,
+                            "%s: not a regular file, which alone can be read again", loader->path);
+                return FALSE;
+        }
         if (!read_blocks(loader, fd, block))
                 return FALSE;
         if (fstat(fd, &after) < 0)
@@ -399,7 +405,8 @@ static gboolean load(struct loader *loader)
         gboolean ok;
 
         do
-                fd = open(loader->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+                fd = open(loader->path,
+                          O_RDONLY | O_CLOEXEC | O_NOCTTY | (loader->regular ? O_NONBLOCK : 0));
         while (fd < 0 && errno == EINTR);
         if (fd < 0)
                 return fail_os(loader, errno);
@@ -424,9 +431,9 @@ static gboolean load(struct loader *loader)
         return TRUE;
 }
 
-struct asn_table *asn_table_load(const char *path, GError **error)
+static struct asn_table *load_table(const char *path, gboolean regular, GError **error)
 {
-        struct loader loader = {.path = path, .error = error};
+        struct loader loader = {.path = path, .error = error, .regular = regular};
         gboolean ok;
 
         loader.table = calloc(1, sizeof(*loader.table));
@@ -439,4 +446,14 @@ struct asn_table *asn_table_load(const char *path, GError **error)
         ok = load(&loader);
         asn_strings_deinit(&loader.strings);
         return ok ? loader.table : asn_table_unref(loader.table);
+}
+
+struct asn_table *asn_table_load(const char *path, GError **error)
+{
+        return load_table(path, FALSE, error);
+}
+
+struct asn_table *asn_table_load_again(const char *path, GError **error)
+{
+        return load_table(path, TRUE, error);
 }

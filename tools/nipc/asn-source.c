@@ -48,7 +48,7 @@ gboolean asn_source_reload(struct asn_source *source, GError **error)
         struct asn_table *table, *old = NULL;
 
         pthread_mutex_lock(&source->reload_mutex);
-        table = asn_table_load(source->path, error);
+        table = asn_table_load_again(source->path, error);
         if (table) {
                 pthread_mutex_lock(&source->mutex);
                 old = source->table;

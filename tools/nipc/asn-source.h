@@ -21,7 +21,8 @@ struct asn_source *asn_source_free(struct asn_source *source);
 
 /*
  * Loads the file anew and puts it in the place of the table there is; its generation is one higher.
- * FALSE: the old one stays, and its generation. Several at once: one after another.
+ * FALSE: the old one stays, and its generation, also if this is no regular file, which new takes
+ * (the output of another program, say). Several at once: one after another.
  */
 gboolean asn_source_reload(struct asn_source *source, GError **error);
 

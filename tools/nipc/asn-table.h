@@ -52,6 +52,12 @@ struct asn_answer {
 /* Owned, end with asn_table_unref(). NULL: error names the file, the line and what is wrong. */
 struct asn_table *asn_table_load(const char *path, GError **error);
 
+/*
+ * The same while others wait for us: a file that is not a regular one is an error. A FIFO, say,
+ * would keep us for as long as nobody writes to it.
+ */
+struct asn_table *asn_table_load_again(const char *path, GError **error);
+
 /* Both take NULL; unref returns NULL. The last reference frees, in whatever thread that is. */
 struct asn_table *asn_table_ref(struct asn_table *table);
 struct asn_table *asn_table_unref(struct asn_table *table);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <tap.h>
 #include <unistd.h>
 
@@ -82,6 +83,26 @@ static void test_failed_reload(void)
         tap_eq_uint(generation, 2);
         asn_source_free(source);
         tap_check(!asn_source_new(temp.dir, NULL));
+        temp_close(&temp);
+}
+
+/* What others wait for does not wait for somebody to write to a FIFO. New does not mind one. */
+static void test_reload_of_fifo(void)
+{
+        g_autoptr(GError) error = NULL;
+        struct asn_source *source;
+        uint64_t generation;
+        struct temp temp;
+
+        tap_require(temp_open(&temp) && write_version(&temp, 1));
+        source = asn_source_new(temp.path, NULL);
+        tap_require(source != NULL);
+        tap_require(g_remove(temp.path) == 0 && mkfifo(temp.path, 0600) == 0);
+        tap_check(!asn_source_reload(source, &error));
+        tap_check(g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_REGULAR_FILE));
+        tap_eq_uint(current_asn(source, &generation), 1);
+        tap_eq_uint(generation, 1);
+        asn_source_free(source);
         temp_close(&temp);
 }
 
@@ -221,5 +242,5 @@ static void test_reload_while_written(void)
         temp_close(&temp);
 }
 
-TAP_MAIN(TAP_CASE(test_reload), TAP_CASE(test_failed_reload), TAP_CASE(test_held),
-         TAP_CASE(test_reload_in_use), TAP_CASE(test_reload_while_written))
+TAP_MAIN(TAP_CASE(test_reload), TAP_CASE(test_failed_reload), TAP_CASE(test_reload_of_fifo),
+         TAP_CASE(test_held), TAP_CASE(test_reload_in_use), TAP_CASE(test_reload_while_written))
