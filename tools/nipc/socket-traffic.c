@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_LINK = 64, MAX_STAT = 1024 };
+enum { MAX_LINK = 64, MAX_STAT = 1024, MAX_LOOKS = 3 };
 
 struct dump {
         atomic_uint n_refs;
@@ -177,10 +177,33 @@ static bool note_errno(struct process_traffic *result, int code)
         return true;
 }
 
-/* Field 22; the second one, a name in parentheses, may have anything in it. 0 or -errno. */
-static int read_starttime(int dir, uint64_t *ret_starttime)
+/* The fields of a stat file that matter, as proc_pid_stat(5) counts them. */
+enum { STAT_NAME = 2, STAT_STARTTIME = 22, STAT_EXIT_SIGNAL = 38 };
+
+/*
+ * The second field, a name in parentheses, may have anything in it. The kernel tells a thread that
+ * is not the first of its process by the exit signal -1. 0 or -errno.
+ */
+static int parse_stat(const char *text, uint64_t *ret_starttime, bool *ret_is_thread)
 {
-        char text[MAX_STAT], *at;
+        const char *at = strrchr(text, ')'), *starttime = NULL;
+
+        for (unsigned field = STAT_NAME; at && field < STAT_EXIT_SIGNAL; field++) {
+                at = strchr(at + 1, ' ');
+                if (field + 1 == STAT_STARTTIME)
+                        starttime = at;
+        }
+        if (!at)
+                return -EBADMSG;
+        *ret_starttime = strtoull(starttime + 1, NULL, 10);
+        *ret_is_thread = at[1] == '-';
+        return 0;
+}
+
+/* 0 or -errno. */
+static int read_stat(int dir, uint64_t *ret_starttime, bool *ret_is_thread)
+{
+        char text[MAX_STAT];
         const int fd = openat(dir, "stat", O_RDONLY | O_CLOEXEC);
         ssize_t n;
 
@@ -197,13 +220,25 @@ static int read_starttime(int dir, uint64_t *ret_starttime)
         }
         close(fd);
         text[n] = '\0';
-        at = strrchr(text, ')');
-        for (unsigned field = 2; at && field < 22; field++)
-                at = strchr(at + 1, ' ');
-        if (!at)
-                return -EBADMSG;
-        *ret_starttime = strtoull(at + 1, NULL, 10);
-        return 0;
+        return parse_stat(text, ret_starttime, ret_is_thread);
+}
+
+/*
+ * Every thread has a directory in /proc, with the fds of its process: that is no process, or the
+ * same traffic would be told many times. What was the first thread looks like one of the others
+ * for the moment in which another takes its PID over, in exec(): looking again finds that one.
+ */
+static int read_starttime(int dir, uint64_t *ret_starttime)
+{
+        bool is_thread = true;
+
+        for (unsigned n = 0; is_thread && n < MAX_LOOKS; n++) {
+                const int r = read_stat(dir, ret_starttime, &is_thread);
+
+                if (r)
+                        return r;
+        }
+        return is_thread ? -ESRCH : 0;
 }
 
 /* The inode of "socket:[N]"; false: not a socket. */

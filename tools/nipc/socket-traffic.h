@@ -32,7 +32,7 @@ struct socket_traffic;
 
 enum socket_traffic_status {
         SOCKET_TRAFFIC_FOUND,
-        SOCKET_TRAFFIC_GONE,          /* there is no such process; all else is 0 */
+        SOCKET_TRAFFIC_GONE,          /* no such process, or a thread of one; all else is 0 */
         SOCKET_TRAFFIC_NOT_PERMITTED, /* all is 0 but starttime, unless that is hidden too */
 };
 

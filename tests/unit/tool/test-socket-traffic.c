@@ -244,6 +244,28 @@ static void test_gone(void)
         socket_traffic_close(traffic);
 }
 
+static void *read_own_thread(void *traffic)
+{
+        const pid_t tid = (pid_t)syscall(SYS_gettid);
+
+        tap_check(tid != getpid());
+        tap_eq_int(read_one(traffic, tid).status, SOCKET_TRAFFIC_GONE);
+        tap_eq_uint(read_one(traffic, tid).starttime, 0);
+        tap_eq_int(read_one(traffic, getpid()).status, SOCKET_TRAFFIC_FOUND);
+        return NULL;
+}
+
+/* A thread has the fds of its process: what went through them is told of that alone. */
+static void test_thread(void)
+{
+        pthread_t thread;
+
+        OPEN_OR_SKIP(traffic, 0);
+        tap_require(!pthread_create(&thread, NULL, read_own_thread, traffic));
+        pthread_join(thread, NULL);
+        socket_traffic_close(traffic);
+}
+
 /* Runs in a child of its own. 0: as it should be. */
 static int look_as_nobody(pid_t other)
 {
@@ -410,6 +432,6 @@ static void test_threads(void)
 }
 
 TAP_MAIN(TAP_CASE(test_connection), TAP_CASE(test_connection_v6), TAP_CASE(test_shared),
-         TAP_CASE(test_gone), TAP_CASE(test_not_permitted), TAP_CASE(test_foreign_namespace),
-         TAP_CASE(test_no_netlink), TAP_CASE(test_no_descriptors), TAP_CASE(test_reuse),
-         TAP_CASE(test_threads))
+         TAP_CASE(test_gone), TAP_CASE(test_thread), TAP_CASE(test_not_permitted),
+         TAP_CASE(test_foreign_namespace), TAP_CASE(test_no_netlink), TAP_CASE(test_no_descriptors),
+         TAP_CASE(test_reuse), TAP_CASE(test_threads))
