@@ -245,6 +245,20 @@ static void test_file(struct fixture *fixture, gconstpointer data)
         g_assert_cmpint(process_stop(server), ==, 0);
 }
 
+/* An item of a response that was cut is no answer: it is refused at once, not for every request. */
+static void test_file_exceeded(struct fixture *fixture, gconstpointer data)
+{
+        g_autofree char *source = make_file(
+                fixture, "items.json",
+                "{\"items\": [{\"status\": 2, \"pid\": 1}, {\"status\": 1, \"pid\": 2}]}");
+        g_autofree char *err = NULL;
+
+        g_assert_cmpint(process_nipc(fixture->run_dir, NULL, &err, "serve", "apps-lookup",
+                                     "--source", source, NULL),
+                        ==, 1);
+        g_assert_nonnull(strstr(err, "items[0].status"));
+}
+
 /* ---- ip-to-asn ---------------------------------------------------------------------------- */
 
 static void test_asn(struct fixture *fixture, gconstpointer data)
@@ -371,6 +385,9 @@ static void test_traffic(struct fixture *fixture, gconstpointer data)
         server = process_serve(fixture->run_dir, "pid-traffic", NULL);
         item = call_one(fixture, "pid-traffic", pid, parser);
         g_assert_cmpint(json_object_get_int_member(item, "status"), ==, 0);
+        g_assert_cmpint(json_object_get_int_member(
+                                json_node_get_object(json_parser_get_root(parser)), "generation"),
+                        ==, 0); /* libnipc-proto/doc/pid-traffic.md */
         tcp = json_object_get_object_member(item, "tcp");
         g_assert_cmpint(json_object_get_int_member(tcp, "n_sockets"), >=, 2);
         g_assert_cmpint(json_object_get_int_member(tcp, "rx_bytes"), >=, MANY_BYTES);
@@ -418,6 +435,7 @@ int main(int argc, char **argv)
                 {"/lookup/no-process", test_no_process},
                 {"/lookup/cgroups", test_cgroups},
                 {"/lookup/file", test_file},
+                {"/lookup/file-exceeded", test_file_exceeded},
                 {"/lookup/asn", test_asn},
                 {"/lookup/asn-reload", test_asn_reload},
                 {"/lookup/asn-needs-source", test_asn_needs_source},

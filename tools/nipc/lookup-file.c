@@ -38,6 +38,24 @@ static void index_items(struct lookup_file *file)
         }
 }
 
+/*
+ * No item may say that it did not fit: that is of one response, and would spoil every request for
+ * its key.
+ */
+static gboolean check_items(const struct lookup_file *file, const char *path, GError **error)
+{
+        for (uint32_t i = 0; i < file->view.item_count; i++)
+                if (nipc_lookup_item_get_status(nipc_lookup_view_get(&file->view, i)) ==
+                    file->class_->status_exceeded) {
+                        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                                    "%s: items[%u].status is PAYLOAD_EXCEEDED, which says nothing "
+                                    "of its key; remove the item",
+                                    path, i);
+                        return FALSE;
+                }
+        return TRUE;
+}
+
 struct lookup_file *lookup_file_load(const char *path, const struct nipc_lookup_class *class_,
                                      const char *type, uint16_t unknown, GError **error)
 {
@@ -57,6 +75,8 @@ struct lookup_file *lookup_file_load(const char *path, const struct nipc_lookup_
                             type, fault.rule);
                 return lookup_file_free(file);
         }
+        if (!check_items(file, path, error))
+                return lookup_file_free(file);
         index_items(file);
         return file;
 }
