@@ -27,7 +27,9 @@ _nipc_options()
         --name | -n) mapfile -t COMPREPLY < <(compgen -W "$(_nipc_endpoints)" -- "$cur") ;;
         --type) mapfile -t COMPREPLY < <(compgen -W "header chunk_header hello hello_ack
                 hello_message hello_ack_message batch_payload increment cgroups_snapshot_request
-                cgroups_snapshot_response string_reverse packets" -- "$cur") ;;
+                cgroups_snapshot_response string_reverse packets cgroups_lookup_request
+                cgroups_lookup_response apps_lookup_request apps_lookup_response ip_to_asn_request
+                ip_to_asn_response pid_traffic_request pid_traffic_response" -- "$cur") ;;
         --auth-token | --method | --hex | --workers | --repeat | --timeout | --count | -c | \
                 --interval | -i | --items | --max-* | --rate | --duration | --depth | --bytes) ;;
         --placement) mapfile -t COMPREPLY < <(compgen -W 'same two free' -- "$cur") ;;
@@ -56,8 +58,8 @@ _nipc()
         case $command in
         '') words="$commands $globals --version" ;;
         serve) words='apps-lookup cgroups-lookup cgroups-snapshot echo increment ip-to-asn
-                pid-traffic string-reverse --name --source --method --profiles --workers --max-request-bytes --max-response-bytes --max-batch-items
-                --max-sessions' ;;
+                pid-traffic string-reverse --name --source --method --profiles --workers
+                --max-request-bytes --max-response-bytes --max-batch-items --max-sessions' ;;
         call) words='apps-lookup cgroups-lookup cgroups-snapshot increment ip-to-asn pid-traffic
                 raw string-reverse --name --batch --method --hex
                 --timeout --profiles --max-request-bytes --max-response-bytes --repeat' ;;
