@@ -143,7 +143,7 @@ static void live_close(void *data)
 }
 
 /* Opens one reader at once, so that a /proc that cannot be read is found out now. */
-static struct live *live_open(const char *source, GError **error)
+static void *live_open(const char *source, GError **error)
 {
         struct live *live = g_new0(struct live, 1);
         struct looker *looker;
@@ -165,26 +165,16 @@ static struct live *live_open(const char *source, GError **error)
 static gboolean apps_lookup_open(const struct provider_options *options,
                                  struct nipc_server_config *config, void **ret_data, GError **error)
 {
-        const struct lookup_service service = {
-                .class_ = nipc_apps_lookup_get_class(),
+        static const struct lookup_service service = {
+                .get_class = nipc_apps_lookup_get_class,
                 .response_type = "apps_lookup_response",
                 .unknown = NIPC_APPS_LOOKUP_UNKNOWN,
+                .open = live_open,
+                .answer = answer,
+                .close = live_close,
         };
-        struct lookup_provider *provider;
 
-        if (!lookup_provider_open(&service, options->source, config, &provider, error))
-                return FALSE;
-        if (!provider->file) {
-                provider->live = live_open(options->source, error);
-                if (!provider->live) {
-                        lookup_provider_close(provider);
-                        return FALSE;
-                }
-                provider->answer = answer;
-                provider->close = live_close;
-        }
-        *ret_data = provider;
-        return TRUE;
+        return lookup_provider_open(&service, options, config, ret_data, error);
 }
 
 const struct provider provider_apps_lookup = {

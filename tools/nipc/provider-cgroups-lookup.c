@@ -109,7 +109,7 @@ static void live_close(void *data)
         g_free(live);
 }
 
-static struct live *live_open(const char *source, GError **error)
+static void *live_open(const char *source, GError **error)
 {
         struct live *live = g_new0(struct live, 1);
 
@@ -134,26 +134,16 @@ static gboolean cgroups_lookup_open(const struct provider_options *options,
                                     struct nipc_server_config *config, void **ret_data,
                                     GError **error)
 {
-        const struct lookup_service service = {
-                .class_ = nipc_cgroups_lookup_get_class(),
+        static const struct lookup_service service = {
+                .get_class = nipc_cgroups_lookup_get_class,
                 .response_type = "cgroups_lookup_response",
                 .unknown = NIPC_CGROUPS_LOOKUP_UNKNOWN_PERMANENT,
+                .open = live_open,
+                .answer = answer,
+                .close = live_close,
         };
-        struct lookup_provider *provider;
 
-        if (!lookup_provider_open(&service, options->source, config, &provider, error))
-                return FALSE;
-        if (!provider->file) {
-                provider->live = live_open(options->source, error);
-                if (!provider->live) {
-                        lookup_provider_close(provider);
-                        return FALSE;
-                }
-                provider->answer = answer;
-                provider->close = live_close;
-        }
-        *ret_data = provider;
-        return TRUE;
+        return lookup_provider_open(&service, options, config, ret_data, error);
 }
 
 const struct provider provider_cgroups_lookup = {

@@ -81,6 +81,16 @@ static int answer(void *data, const struct nipc_lookup_request_view *request,
         return r;
 }
 
+static void *live_open(const char *source, GError **error)
+{
+        return asn_source_new(source, error);
+}
+
+static gboolean live_reload(void *data, GError **error)
+{
+        return asn_source_reload(data, error);
+}
+
 static void live_close(void *data)
 {
         asn_source_free(data);
@@ -89,41 +99,22 @@ static void live_close(void *data)
 static gboolean ip_to_asn_open(const struct provider_options *options,
                                struct nipc_server_config *config, void **ret_data, GError **error)
 {
-        const struct lookup_service service = {
-                .class_ = nipc_ip_to_asn_get_class(),
+        static const struct lookup_service service = {
+                .get_class = nipc_ip_to_asn_get_class,
                 .response_type = "ip_to_asn_response",
                 .unknown = NIPC_IP_TO_ASN_UNKNOWN_PERMANENT,
+                .open = live_open,
+                .answer = answer,
+                .reload = live_reload,
+                .close = live_close,
         };
-        struct lookup_provider *provider;
 
         if (!options->source) {
                 g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                             "ip-to-asn needs a table of address ranges: --source FILE");
                 return FALSE;
         }
-        if (!lookup_provider_open(&service, options->source, config, &provider, error))
-                return FALSE;
-        if (!provider->file) {
-                provider->live = asn_source_new(options->source, error);
-                if (!provider->live) {
-                        lookup_provider_close(provider);
-                        return FALSE;
-                }
-                provider->answer = answer;
-                provider->close = live_close;
-        }
-        *ret_data = provider;
-        return TRUE;
-}
-
-static gboolean ip_to_asn_reload(void *data, GError **error)
-{
-        struct lookup_provider *provider = data;
-
-        if (!provider->file)
-                return asn_source_reload(provider->live, error);
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "a JSON file is read once");
-        return FALSE;
+        return lookup_provider_open(&service, options, config, ret_data, error);
 }
 
 const struct provider provider_ip_to_asn = {
@@ -131,6 +122,6 @@ const struct provider provider_ip_to_asn = {
         .takes_source = true,
         .open = ip_to_asn_open,
         .new_server = lookup_provider_new_server,
-        .reload = ip_to_asn_reload,
+        .reload = lookup_provider_reload,
         .close = lookup_provider_close,
 };

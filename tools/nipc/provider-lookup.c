@@ -12,6 +12,13 @@
 /* Answers beyond are asked for in parts: a larger one would be memory of every session. Chosen. */
 #define LOOKUP_INITIAL_RESPONSE_BYTES (256u * 1024u)
 
+/* A lookup service that was opened: either a file, or what the service itself has. */
+struct lookup_provider {
+        const struct lookup_service *service;
+        struct lookup_file *file; /* or NULL: */
+        void *live;
+};
+
 static void set_limits(struct nipc_server_config *config)
 {
         if (!config->max_request_bytes)
@@ -23,24 +30,24 @@ static void set_limits(struct nipc_server_config *config)
                 MIN(config->max_response_bytes, LOOKUP_INITIAL_RESPONSE_BYTES);
 }
 
-gboolean lookup_provider_open(const struct lookup_service *service, const char *source,
-                              struct nipc_server_config *config,
-                              struct lookup_provider **ret_provider, GError **error)
+gboolean lookup_provider_open(const struct lookup_service *service,
+                              const struct provider_options *options,
+                              struct nipc_server_config *config, void **ret_data, GError **error)
 {
-        struct lookup_file *file = NULL;
-        struct lookup_provider *provider;
+        struct lookup_provider *provider = g_new0(struct lookup_provider, 1);
 
-        if (source && g_str_has_suffix(source, ".json")) {
-                file = lookup_file_load(source, service->class_, service->response_type,
-                                        service->unknown, error);
-                if (!file)
-                        return FALSE;
+        provider->service = service;
+        if (options->source && g_str_has_suffix(options->source, ".json"))
+                provider->file = lookup_file_load(options->source, service->get_class(),
+                                                  service->response_type, service->unknown, error);
+        else
+                provider->live = service->open(options->source, error);
+        if (!provider->file && !provider->live) {
+                g_free(provider);
+                return FALSE;
         }
-        provider = g_new0(struct lookup_provider, 1);
-        provider->class_ = service->class_;
-        provider->file = file;
         set_limits(config);
-        *ret_provider = provider;
+        *ret_data = provider;
         return TRUE;
 }
 
@@ -62,7 +69,7 @@ static int answer(void *userdata, const struct nipc_lookup_request_view *request
         const struct lookup_provider *provider = userdata;
 
         return provider->file ? lookup_file_answer(provider->file, request, builder)
-                              : provider->answer(provider->live, request, builder);
+                              : provider->service->answer(provider->live, request, builder);
 }
 
 int lookup_provider_new_server(void *data, const struct nipc_server_config *config,
@@ -75,7 +82,17 @@ int lookup_provider_new_server(void *data, const struct nipc_server_config *conf
                 .userdata = data,
         };
 
-        return nipc_server_new_lookup(config, provider->class_, &handler, ret_server);
+        return nipc_server_new_lookup(config, provider->service->get_class(), &handler, ret_server);
+}
+
+gboolean lookup_provider_reload(void *data, GError **error)
+{
+        struct lookup_provider *provider = data;
+
+        if (provider->live)
+                return provider->service->reload(provider->live, error);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "a JSON file is read once");
+        return FALSE;
 }
 
 void lookup_provider_close(void *data)
@@ -83,7 +100,7 @@ void lookup_provider_close(void *data)
         struct lookup_provider *provider = data;
 
         lookup_file_free(provider->file);
-        if (provider->close)
-                provider->close(provider->live);
+        if (provider->live)
+                provider->service->close(provider->live);
         g_free(provider);
 }

@@ -73,6 +73,11 @@ static int answer(void *data, const struct nipc_lookup_request_view *request,
         return r;
 }
 
+static void *live_open(const char *source, GError **error)
+{
+        return socket_traffic_open(SOCKET_TRAFFIC_REUSE_MS, error);
+}
+
 static void live_close(void *data)
 {
         socket_traffic_close(data);
@@ -81,31 +86,21 @@ static void live_close(void *data)
 static gboolean pid_traffic_open(const struct provider_options *options,
                                  struct nipc_server_config *config, void **ret_data, GError **error)
 {
-        const struct lookup_service service = {
-                .class_ = nipc_pid_traffic_get_class(),
+        static const struct lookup_service service = {
+                .get_class = nipc_pid_traffic_get_class,
                 .response_type = "pid_traffic_response",
                 .unknown = NIPC_PID_TRAFFIC_UNKNOWN,
+                .open = live_open,
+                .answer = answer,
+                .close = live_close,
         };
-        struct lookup_provider *provider;
 
         if (options->source && !g_str_has_suffix(options->source, ".json")) {
                 g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
                             "the source of pid-traffic is the kernel or a .json file");
                 return FALSE;
         }
-        if (!lookup_provider_open(&service, options->source, config, &provider, error))
-                return FALSE;
-        if (!provider->file) {
-                provider->live = socket_traffic_open(SOCKET_TRAFFIC_REUSE_MS, error);
-                if (!provider->live) {
-                        lookup_provider_close(provider);
-                        return FALSE;
-                }
-                provider->answer = answer;
-                provider->close = live_close;
-        }
-        *ret_data = provider;
-        return TRUE;
+        return lookup_provider_open(&service, options, config, ret_data, error);
 }
 
 const struct provider provider_pid_traffic = {
