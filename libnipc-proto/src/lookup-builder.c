@@ -70,12 +70,15 @@ NIPC__EXPORT int nipc_lookup_builder_init_unasked(struct nipc_lookup_builder *re
 /* Bytes of labels behind strings that end at `end`. */
 uint64_t nipc__lookup_labels_end(uint64_t end, const struct nipc_label *labels, uint32_t n_labels)
 {
+        uint64_t lengths = 0;
         uint32_t i;
 
         end = nipc_align8(end) + (uint64_t)n_labels * LABEL_ENTRY_SIZE;
-        for (i = 0; i < n_labels; i++)
+        for (i = 0; i < n_labels; i++) {
                 end += (uint64_t)labels[i].key_len + labels[i].value_len + 2;
-        return end;
+                lengths |= labels[i].key_len | labels[i].value_len;
+        }
+        return lengths > UINT32_MAX ? NIPC__LOOKUP_NO_SIZE : end;
 }
 
 NIPC__EXPORT uint64_t nipc_lookup_item_size(const struct nipc_lookup_class *class_,

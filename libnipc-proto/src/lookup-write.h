@@ -8,6 +8,9 @@
 #include "fault.h"
 #include "lookup-layout.h"
 
+/* Of an item with a length that no field can say: fits nowhere, and can still be added to. */
+#define NIPC__LOOKUP_NO_SIZE (UINT64_MAX / 2)
+
 /* Out of line: the first error sticks; labels; what does not fit, or comes too late. */
 int nipc__lookup_fail(struct nipc_lookup_builder *builder, int error);
 uint64_t nipc__lookup_labels_end(uint64_t end, const struct nipc_label *labels, uint32_t n_labels);
@@ -40,12 +43,16 @@ static NIPC__ALWAYS_INLINE uint64_t nipc__lookup_size(const struct nipc_lookup_c
                                                       const struct nipc_label *labels,
                                                       uint32_t n_labels)
 {
-        uint64_t size = (uint64_t)class_->item_header_size + class_->n_strings;
+        uint64_t size = (uint64_t)class_->item_header_size + class_->n_strings, lengths = 0;
         uint32_t i;
 
         NIPC__UNROLL
-        for (i = 0; i < class_->n_strings; i++)
+        for (i = 0; i < class_->n_strings; i++) {
                 size += strings[i].len;
+                lengths |= strings[i].len;
+        }
+        if (NIPC__UNLIKELY(lengths > UINT32_MAX))
+                return NIPC__LOOKUP_NO_SIZE;
         return NIPC__UNLIKELY(n_labels) ? nipc__lookup_labels_end(size, labels, n_labels) : size;
 }
 

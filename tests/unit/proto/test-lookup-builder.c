@@ -397,8 +397,40 @@ static void test_gaps(void)
         tap_eq_uint(size, 40 + 80 + 34);
 }
 
+/* Lengths that no field can say, whose sums wrap: a result of read() that was not looked at. */
+static void test_impossible_lengths(void)
+{
+        static const size_t lengths[] = {SIZE_MAX, SIZE_MAX - 30, SIZE_MAX / 2 + 1};
+        struct nipc_label label = {"k", 1, "v", 1};
+        struct nipc_cgroups_lookup_item item = {.path = {"/a", 2}, .labels = &label};
+        struct answer answer;
+        size_t i;
+
+        if (SIZE_MAX == UINT32_MAX)
+                return; /* there a field can say all */
+        for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+                item.name = (struct nipc_lookup_string){"n", lengths[i]};
+                item.n_labels = 0;
+                answer_init(&answer, 1, sizeof(answer.buf));
+                tap_eq_int(nipc_cgroups_lookup_builder_add(&answer.builder, &item),
+                           NIPC_PROTO_E_BAD_LAYOUT);
+                item.name.len = 1;
+                item.n_labels = 1;
+                label.key_len = lengths[i];
+                answer_init(&answer, 1, sizeof(answer.buf));
+                tap_eq_int(nipc_cgroups_lookup_builder_add(&answer.builder, &item),
+                           NIPC_PROTO_E_BAD_LAYOUT);
+                label.key_len = 1;
+                label.value_len = lengths[i];
+                answer_init(&answer, 1, sizeof(answer.buf));
+                tap_eq_int(nipc_cgroups_lookup_builder_add(&answer.builder, &item),
+                           NIPC_PROTO_E_BAD_LAYOUT);
+                label.value_len = 1;
+        }
+}
+
 TAP_MAIN(TAP_CASE(test_ways), TAP_CASE(test_empty), TAP_CASE(test_no_directory),
          TAP_CASE(test_too_many), TAP_CASE(test_too_few), TAP_CASE(test_after_finish),
          TAP_CASE(test_keys), TAP_CASE(test_fixed_keys), TAP_CASE(test_exceeded),
          TAP_CASE(test_refused), TAP_CASE(test_labels_refused), TAP_CASE(test_labels_many),
-         TAP_CASE(test_unasked), TAP_CASE(test_gaps))
+         TAP_CASE(test_unasked), TAP_CASE(test_gaps), TAP_CASE(test_impossible_lengths))
