@@ -450,6 +450,8 @@ bool nipc__answers_put(struct nipc__answers *answers, const struct nipc_lookup_v
                 /* Still marked while room is made for it. */
                 keep(answers, entry, nipc_lookup_view_get(view, i));
                 entry->is_wanted = false;
+                /* It may have been wanted since before a resolve that failed. */
+                entry->seen = answers->epoch;
         }
         table->n_wanted -= n;
         memmove(table->wanted, table->wanted + n, table->n_wanted * sizeof(*table->wanted));

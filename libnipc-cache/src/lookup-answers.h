@@ -83,7 +83,7 @@ void nipc__answers_release(struct nipc__answers *answers);
  */
 bool nipc__answers_put(struct nipc__answers *answers, const struct nipc_lookup_view *view);
 
-/* After a resolve or sweep that succeeded: what was asked for until now has no more privilege. */
+/* After a resolve or sweep: what was asked for until now has no more privilege. */
 void nipc__answers_end(struct nipc__answers *answers);
 
 void nipc__answers_forget(struct nipc__answers *answers, const void *key, size_t size);

@@ -2,6 +2,8 @@
 
 /* What a cache of lookups may hold: who goes first, bytes that are really allocated, no memory. */
 
+#include <errno.h>
+
 #include "util-fake-lookup.h"
 
 enum { MAX_KEYS = 20000 };
@@ -118,6 +120,25 @@ static void test_resolve_evicts(void)
         nipc_lookup_cache_forget(cache, pids, 8);
         nipc_lookup_cache_free(cache);
         tap_eq_uint(alloc.n_blocks, 0);
+}
+
+/* What was wanted before a resolve that failed is had after the next all the same. */
+static void test_resolve_after_failure(void)
+{
+        struct nipc_lookup_cache *cache = apps_cache(4, 0, 0);
+        unsigned i;
+
+        tap_require(cache != NULL);
+        count_cached(cache, 0, 8);
+        for (i = 0; i < 3; i++) {
+                provider.results[i] = -ECONNRESET;
+                tap_eq_int(nipc_lookup_cache_resolve(cache, 0), -ECONNRESET);
+        }
+        tap_eq_int(nipc_lookup_cache_resolve(cache, 0), 0);
+        tap_eq_uint(provider.n_keys, 8);
+        tap_eq_uint(count_cached(cache, 0, 8), 8);
+        tap_eq_uint(status_of(cache).n_evictions, 0);
+        nipc_lookup_cache_free(cache);
 }
 
 /* A list that is larger than the cache is whole each time, and what fits is not asked for again. */
@@ -291,7 +312,7 @@ static void test_no_memory(void)
 }
 
 TAP_MAIN(TAP_CASE(test_who_goes_first), TAP_CASE(test_resolve_evicts),
-         TAP_CASE(test_more_than_fits), TAP_CASE(test_several_calls_and_no_room),
-         TAP_CASE(test_wanted_is_bounded), TAP_CASE(test_bytes_are_bounded),
-         TAP_CASE(test_index_is_bounded), TAP_CASE(test_wanted_bytes_are_bounded),
-         TAP_CASE(test_no_memory))
+         TAP_CASE(test_resolve_after_failure), TAP_CASE(test_more_than_fits),
+         TAP_CASE(test_several_calls_and_no_room), TAP_CASE(test_wanted_is_bounded),
+         TAP_CASE(test_bytes_are_bounded), TAP_CASE(test_index_is_bounded),
+         TAP_CASE(test_wanted_bytes_are_bounded), TAP_CASE(test_no_memory))
