@@ -43,7 +43,8 @@ struct nipc_client {
         const struct nipc_lookup_class *lookup_class; /* that was checked last */
         struct nipc__lookup_store lookup_store;
         uint32_t lookup_item_bytes;      /* of an item and its entry, on average; 0: not known */
-        uint32_t lookup_response_stuck;  /* an agreed limit that reconnecting did not raise */
+        uint32_t lookup_response_stuck;  /* an agreed limit that reconnecting did not raise, ... */
+        uint64_t lookup_stuck_until;     /* and is not tried for again before; nanoseconds */
         uint32_t lookup_request_refused; /* a proposal that was refused, ... */
         uint64_t lookup_refused_until;   /* and is not made again before; nanoseconds */
 

@@ -28,7 +28,7 @@
 #define DEFAULT_CALLS 4096u
 #define DEFAULT_BYTES (64u * 1024 * 1024)
 
-/* How long a request limit that was refused is not asked for again; chosen, not tuned. */
+/* How long a limit that was refused, or not raised, is not asked for again; chosen, not tuned. */
 #define REFUSED_MS 60000u
 
 /* Ends ask(): it is to be asked again, of perhaps other keys. */
@@ -43,6 +43,7 @@ struct lookup {
         uint64_t deadline_ns; /* 0: not found out yet, see call.c */
         uint32_t max_keys;    /* of a request: fewer after the provider refused more */
         uint32_t n_calls;
+        uint32_t n_alone;    /* oversized keys that were asked for alone */
         uint32_t n_done;     /* keys that have their items in the store */
         uint64_t generation; /* of all answers, if there was one */
         bool has_generation;
@@ -357,7 +358,10 @@ static bool may_grow_response(const struct nipc_client *client)
 {
         const uint32_t agreed = client->agreed_response_bytes;
 
-        return agreed > client->lookup_response_stuck && agreed < NIPC__GROWTH_CAP &&
+        if (agreed <= client->lookup_response_stuck &&
+            nipc_clock_now_ns() < client->lookup_stuck_until)
+                return false;
+        return agreed < NIPC__GROWTH_CAP &&
                (!client->config.max_receive_bytes || agreed < client->config.max_receive_bytes);
 }
 
@@ -372,8 +376,10 @@ static NIPC__COLD int grow_response(struct lookup *lookup)
         r = reconnect(lookup);
         if (r < 0)
                 return r;
-        if (client->agreed_response_bytes <= agreed)
+        if (client->agreed_response_bytes <= agreed) {
                 client->lookup_response_stuck = agreed;
+                client->lookup_stuck_until = nipc_deadline_after_ms(REFUSED_MS);
+        }
         return ASK_AGAIN;
 }
 
@@ -388,6 +394,7 @@ static int ask(struct lookup *lookup, struct part *part, struct answer *answer)
                 .encode = encode,
                 .arg = part,
         };
+        const bool had_generation = lookup->has_generation;
         struct nipc_response response;
         int r;
 
@@ -407,8 +414,10 @@ static int ask(struct lookup *lookup, struct part *part, struct answer *answer)
                 return r;
         r = read_answer(lookup, part, &response, answer);
         if (NIPC__UNLIKELY(!r && answer->n_oversized) && part->n_keys == 1 &&
-            may_grow_response(client))
+            may_grow_response(client)) {
+                lookup->has_generation = had_generation; /* nothing of this answer is kept */
                 return grow_response(lookup);
+        }
         return r;
 }
 
@@ -479,12 +488,22 @@ static void note_items(struct nipc_client *client, const struct part *part, uint
         client->lookup_item_bytes = (uint32_t)NIPC__MIN(each, UINT32_MAX);
 }
 
-/* Takes over what was accepted; the next request overwrites it. */
+/*
+ * Whether to doubt one more oversized item of several. Half of the requests of a lookup may go into
+ * that: then the provider means what it says, and the others want to be asked for, too.
+ */
+static bool may_doubt(struct lookup *lookup, const struct part *part, struct nipc_lookup_item item)
+{
+        return part->n_keys > 1 &&
+               nipc_lookup_item_get_status(item) == lookup->class_->status_oversized &&
+               lookup->n_alone < lookup->client->config.max_lookup_calls / 2;
+}
+
+/* Takes over what was accepted, but for what is to be asked for alone; the next request overwrites
+ * it. */
 static int store_answer(struct lookup *lookup, const struct part *part, const struct answer *answer)
 {
         struct nipc__lookup_store *store = &lookup->client->lookup_store;
-        const uint16_t status_oversized = lookup->class_->status_oversized;
-        const bool believe = !answer->n_oversized || part->n_keys == 1;
         struct nipc_lookup_item item;
         uint64_t bytes = 0;
         uint32_t i, n = 0;
@@ -495,7 +514,8 @@ static int store_answer(struct lookup *lookup, const struct part *part, const st
                 return r;
         for (i = 0; i < answer->n_accepted; i++) {
                 item = nipc_lookup_view_get(&answer->view, i);
-                if (!believe && nipc_lookup_item_get_status(item) == status_oversized) {
+                if (answer->n_oversized && may_doubt(lookup, part, item)) {
+                        lookup->n_alone++;
                         nipc__lookup_store_leave_out(store, part->first + i);
                         continue;
                 }
@@ -513,13 +533,15 @@ static int store_answer(struct lookup *lookup, const struct part *part, const st
 static NIPC__COLD int take_answer(struct lookup *lookup, const struct part *part,
                                   const struct answer *answer)
 {
-        uint32_t i, n_left_out = part->n_keys > 1 ? answer->n_oversized : 0;
+        const uint32_t n_alone = lookup->n_alone;
+        uint32_t i, n_left_out;
         int r;
 
         deadline_of(lookup); /* from here on the clock is looked at, and not only for providers */
         r = store_answer(lookup, part, answer);
         if (r < 0)
                 return r;
+        n_left_out = lookup->n_alone - n_alone;
         for (i = part->first; n_left_out; i++) {
                 if (!nipc__lookup_store_is_left_out(&lookup->client->lookup_store, i))
                         continue;

@@ -54,7 +54,8 @@ static int reserve(struct nipc__lookup_store *store, uint64_t size, uint8_t **re
         int r;
 
         if (end > capacity) {
-                capacity = NIPC__MAX(NIPC__MAX(2 * capacity, end), PACKED_MIN);
+                capacity = NIPC__MAX(2 * capacity, PACKED_MIN);
+                capacity = NIPC__MAX(NIPC__MIN(capacity, store->max_packed), end);
                 if (capacity > SIZE_MAX)
                         return -ENOMEM;
                 r = grow(&store->packed, &store->packed_capacity, (size_t)capacity);

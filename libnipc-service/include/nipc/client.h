@@ -252,9 +252,10 @@ int nipc_client_cgroups_snapshot(struct nipc_client *client, uint32_t timeout_ms
  * one request was enough it is read where it came, without a copy or an allocation; otherwise in
  * memory that the client keeps for the next one, at most max_lookup_bytes.
  *
- * status_oversized: an item that was called so among others was asked for once more alone; and as
- * long as reconnecting brings larger responses (up to 1 MiB by themselves), with those. String keys
- * that do not fit any request have this status, too.
+ * status_oversized: an item that was called so among others was asked for once more alone, unless
+ * half of max_lookup_calls went into that; and as long as reconnecting brings larger responses (up
+ * to 1 MiB by themselves), with those. String keys that do not fit any request have this status,
+ * too.
  *
  * Returns as calls do, and -EMSGSIZE above a limit of the configuration, or when a key of fixed
  * size does not fit a request; -EBADMSG when an answer breaks the rules, or is of another

@@ -199,6 +199,82 @@ static void test_growth(void)
         check_growth(true, 1);
 }
 
+static int next_generation(struct util_lookup *l, const struct nipc_lookup_request_view *request,
+                           struct nipc_lookup_builder *builder)
+{
+        (void)request;
+        (void)builder;
+        atomic_fetch_add(&l->generation, 1);
+        return 0;
+}
+
+/* An answer that is asked for again says nothing about the generation of those that are kept. */
+static void test_growth_and_generation(void)
+{
+        struct nipc_lookup_view view;
+
+        tap_require(open_limited(true, 4096, 1024 * 1024, first_is_100000));
+        lookup.before = next_generation;
+        tap_eq_int(util_lookup_ask(&lookup, client, 0, 1, &view), 0);
+        tap_check(util_lookup_is_all(&lookup, &view, 0, 1));
+        close_limited();
+}
+
+static int say_oversized(void *userdata, const struct nipc_lookup_request_view *request,
+                         struct nipc_lookup_builder *builder)
+{
+        struct util_lookup *l = userdata;
+        const void *key;
+        size_t key_size;
+        uint32_t i;
+
+        atomic_fetch_add(&l->n_requests, 1);
+        for (i = 0; i < request->item_count; i++) {
+                key = nipc_lookup_request_view_get(request, i, &key_size);
+                nipc_lookup_builder_add_status(builder, key, key_size,
+                                               request->class_->status_oversized);
+        }
+        return 0;
+}
+
+/* The limit of requests is not used up by doubt: in the end the provider is believed. */
+static void check_all_oversized(uint32_t max_calls, unsigned n_requests)
+{
+        struct nipc_client_config config;
+        struct nipc_lookup_view view;
+        uint32_t i;
+
+        config = util_lookup_client_config(&lookup);
+        config.max_lookup_calls = max_calls;
+        client = util_lookup_client(&config);
+        tap_require(client);
+        tap_require(!util_lookup_ask(&lookup, client, 0, N_KEYS, &view));
+        tap_eq_uint(view.item_count, N_KEYS);
+        for (i = 0; i < N_KEYS; i++)
+                tap_check(util_lookup_is_oversized(&lookup, &view, i, i));
+        tap_eq_uint(count_requests(), n_requests);
+        client = nipc_client_free(client);
+}
+
+static void test_all_oversized(void)
+{
+        const struct nipc_lookup_handler handler = {
+                .size = sizeof(handler),
+                .lookup = say_oversized,
+                .userdata = &lookup,
+        };
+
+        util_lookup_init(&lookup, "oversized", true);
+        lookup.config.initial_response_bytes = lookup.config.max_response_bytes = 16384;
+        tap_require(!nipc_server_new_apps_lookup(&lookup.config, &handler, &lookup.server));
+        tap_require(!nipc_server_start(lookup.server));
+        /* One of all keys; each alone; the first of these again after reconnecting in vain. */
+        check_all_oversized(0, 1 + N_KEYS + 1);
+        check_all_oversized(10, 1 + 5 + 1);
+        check_all_oversized(1, 1);
+        util_lookup_stop(&lookup);
+}
+
 /* ---- the limits of a lookup ---- */
 
 static void check_refused(struct nipc_client_config *config, uint32_t n_keys, const char *rule)
@@ -249,4 +325,5 @@ static void test_lookup_limits(void)
 UTIL_TEST_LEAKS_NOTHING
 
 TAP_MAIN(TAP_CASE(test_budgets), TAP_CASE(test_falsely_oversized), TAP_CASE(test_truly_oversized),
-         TAP_CASE(test_growth), TAP_CASE(test_lookup_limits), TAP_CASE(test_leaks_nothing))
+         TAP_CASE(test_growth), TAP_CASE(test_growth_and_generation), TAP_CASE(test_all_oversized),
+         TAP_CASE(test_lookup_limits), TAP_CASE(test_leaks_nothing))
