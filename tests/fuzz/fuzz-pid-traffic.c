@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Method 0x8002, both directions; see util-lookup.h. */
+/* Method 0x8002, both directions; see fuzz-lookup.h. */
 
 #include <nipc/pid-traffic.h>
 
-#include "util-lookup.h"
+#include "fuzz-lookup.h"
 
 static int add(struct nipc_lookup_builder *builder, struct nipc_lookup_item raw)
 {
@@ -41,14 +41,12 @@ static void check_equal(struct nipc_lookup_item a, struct nipc_lookup_item b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        const struct lookup_subject subject = {
+        const struct fuzz_lookup subject = {
                 .class_ = nipc_pid_traffic_get_class(),
                 .add = add,
                 .check = check,
                 .check_equal = check_equal,
         };
 
-        check_lookup_request(&subject, data, size);
-        check_lookup_response(&subject, data, size);
-        return 0;
+        return fuzz_check_lookup(&subject, data, size);
 }
