@@ -71,6 +71,9 @@ NIPC__EXPORT int nipc_lookup_class_check(const struct nipc_lookup_class *class_,
         if (class_->size != sizeof(*class_))
                 return fault_set(ret_fault, NIPC_PROTO_E_BAD_LAYOUT, 0,
                                  "size must be sizeof(struct nipc_lookup_class)");
+        if (class_->own && class_->own->class_ != class_)
+                return fault_set(ret_fault, NIPC_PROTO_E_BAD_LAYOUT, 0,
+                                 "own must be NULL, also in a copy of one of nipc's classes");
         if (class_->status_exceeded == NIPC_LOOKUP_STATUS_KNOWN ||
             class_->status_oversized == NIPC_LOOKUP_STATUS_KNOWN ||
             class_->status_exceeded == class_->status_oversized)

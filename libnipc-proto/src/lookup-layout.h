@@ -73,6 +73,7 @@ _Static_assert(MESSAGE_DIRECTORY % NIPC_ALIGNMENT == 0, "items stay aligned in t
 
 /* The functions of a method that comes with nipc, compiled for its class alone. */
 struct nipc__lookup_own {
+        const struct nipc_lookup_class *class_; /* a copy of it is not ours any more */
         int (*read_request)(struct nipc_lookup_request_view *ret_view, const void *payload,
                             size_t size, struct nipc_fault *ret_fault);
         int (*read_response)(struct nipc_lookup_view *ret_view, const void *payload, size_t size,

@@ -100,7 +100,7 @@ struct nipc_lookup_class {
          */
         bool (*is_provisional)(const void *header);
 
-        const struct nipc__lookup_own *own; /* of nipc's own classes; NULL in all others */
+        const struct nipc__lookup_own *own; /* of nipc's own classes; NULL, in copies of them too */
 };
 
 /*

@@ -8,8 +8,7 @@
 #include <nipc/apps-lookup.h>
 #include <nipc/header.h>
 
-#include "../lookup-read.h"
-#include "../lookup-write.h"
+#include "../lookup-own.h"
 
 enum {
         KEY_PID = 0,
@@ -184,7 +183,7 @@ static const uint8_t neutral_header[ITEM_SIZE] = {
         [ITEM_UID] = 0xff, 0xff, 0xff, 0xff, /* NIPC_APPS_LOOKUP_UID_UNSET */
 };
 
-static const struct nipc__lookup_own own;
+NIPC__LOOKUP_OWN_DECLARE;
 
 static const struct nipc_lookup_class class_apps = {
         .size = sizeof(class_apps),
@@ -205,29 +204,7 @@ static const struct nipc_lookup_class class_apps = {
         .own = &own,
 };
 
-static int read_request(struct nipc_lookup_request_view *ret_view, const void *payload, size_t size,
-                        struct nipc_fault *ret_fault)
-{
-        return nipc__lookup_read_request(ret_view, &class_apps, payload, size, ret_fault);
-}
-
-static int read_response(struct nipc_lookup_view *ret_view, const void *payload, size_t size,
-                         struct nipc_fault *ret_fault)
-{
-        return nipc__lookup_read_response(ret_view, &class_apps, payload, size, ret_fault);
-}
-
-static int add_status(struct nipc_lookup_builder *builder, const void *key, size_t key_size,
-                      uint16_t status)
-{
-        return nipc__lookup_add_status(builder, &class_apps, key, key_size, status);
-}
-
-static const struct nipc__lookup_own own = {
-        .read_request = read_request,
-        .read_response = read_response,
-        .add_status = add_status,
-};
+NIPC__LOOKUP_OWN_DEFINE(&class_apps);
 
 NIPC__EXPORT const struct nipc_lookup_class *nipc_apps_lookup_get_class(void)
 {

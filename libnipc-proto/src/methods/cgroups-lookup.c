@@ -5,8 +5,7 @@
 #include <nipc/cgroups-lookup.h>
 #include <nipc/header.h>
 
-#include "../lookup-read.h"
-#include "../lookup-write.h"
+#include "../lookup-own.h"
 
 enum {
         ITEM_ORCHESTRATOR = 4,
@@ -67,7 +66,7 @@ static bool is_provisional(const void *header)
                NIPC_CGROUPS_LOOKUP_UNKNOWN_RETRY_LATER;
 }
 
-static const struct nipc__lookup_own own;
+NIPC__LOOKUP_OWN_DECLARE;
 
 static const struct nipc_lookup_class class_cgroups = {
         .size = sizeof(class_cgroups),
@@ -83,29 +82,7 @@ static const struct nipc_lookup_class class_cgroups = {
         .own = &own,
 };
 
-static int read_request(struct nipc_lookup_request_view *ret_view, const void *payload, size_t size,
-                        struct nipc_fault *ret_fault)
-{
-        return nipc__lookup_read_request(ret_view, &class_cgroups, payload, size, ret_fault);
-}
-
-static int read_response(struct nipc_lookup_view *ret_view, const void *payload, size_t size,
-                         struct nipc_fault *ret_fault)
-{
-        return nipc__lookup_read_response(ret_view, &class_cgroups, payload, size, ret_fault);
-}
-
-static int add_status(struct nipc_lookup_builder *builder, const void *key, size_t key_size,
-                      uint16_t status)
-{
-        return nipc__lookup_add_status(builder, &class_cgroups, key, key_size, status);
-}
-
-static const struct nipc__lookup_own own = {
-        .read_request = read_request,
-        .read_response = read_response,
-        .add_status = add_status,
-};
+NIPC__LOOKUP_OWN_DEFINE(&class_cgroups);
 
 NIPC__EXPORT const struct nipc_lookup_class *nipc_cgroups_lookup_get_class(void)
 {

@@ -5,8 +5,7 @@
 #include <nipc/header.h>
 #include <nipc/ip-to-asn.h>
 
-#include "../lookup-read.h"
-#include "../lookup-write.h"
+#include "../lookup-own.h"
 
 enum {
         ITEM_FLAGS = 4,
@@ -164,7 +163,7 @@ static bool is_provisional(const void *header)
                NIPC_IP_TO_ASN_UNKNOWN_RETRY_LATER;
 }
 
-static const struct nipc__lookup_own own;
+NIPC__LOOKUP_OWN_DECLARE;
 
 static const struct nipc_lookup_class class_ip_to_asn = {
         .size = sizeof(class_ip_to_asn),
@@ -180,29 +179,7 @@ static const struct nipc_lookup_class class_ip_to_asn = {
         .own = &own,
 };
 
-static int read_request(struct nipc_lookup_request_view *ret_view, const void *payload, size_t size,
-                        struct nipc_fault *ret_fault)
-{
-        return nipc__lookup_read_request(ret_view, &class_ip_to_asn, payload, size, ret_fault);
-}
-
-static int read_response(struct nipc_lookup_view *ret_view, const void *payload, size_t size,
-                         struct nipc_fault *ret_fault)
-{
-        return nipc__lookup_read_response(ret_view, &class_ip_to_asn, payload, size, ret_fault);
-}
-
-static int add_status(struct nipc_lookup_builder *builder, const void *key, size_t key_size,
-                      uint16_t status)
-{
-        return nipc__lookup_add_status(builder, &class_ip_to_asn, key, key_size, status);
-}
-
-static const struct nipc__lookup_own own = {
-        .read_request = read_request,
-        .read_response = read_response,
-        .add_status = add_status,
-};
+NIPC__LOOKUP_OWN_DEFINE(&class_ip_to_asn);
 
 NIPC__EXPORT const struct nipc_lookup_class *nipc_ip_to_asn_get_class(void)
 {

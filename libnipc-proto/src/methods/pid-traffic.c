@@ -5,8 +5,7 @@
 #include <nipc/header.h>
 #include <nipc/pid-traffic.h>
 
-#include "../lookup-read.h"
-#include "../lookup-write.h"
+#include "../lookup-own.h"
 
 enum {
         KEY_RESERVED = 4,
@@ -149,7 +148,7 @@ static bool is_provisional(const void *header)
                NIPC_PID_TRAFFIC_OVERSIZED_ITEM;
 }
 
-static const struct nipc__lookup_own own;
+NIPC__LOOKUP_OWN_DECLARE;
 
 static const struct nipc_lookup_class class_pid_traffic = {
         .size = sizeof(class_pid_traffic),
@@ -166,38 +165,7 @@ static const struct nipc_lookup_class class_pid_traffic = {
         .own = &own,
 };
 
-static int read_request(struct nipc_lookup_request_view *ret_view, const void *payload, size_t size,
-                        struct nipc_fault *ret_fault)
-{
-        return nipc__lookup_read_request(ret_view, &class_pid_traffic, payload, size, ret_fault);
-}
-
-static int read_response(struct nipc_lookup_view *ret_view, const void *payload, size_t size,
-                         struct nipc_fault *ret_fault)
-{
-        return nipc__lookup_read_response(ret_view, &class_pid_traffic, payload, size, ret_fault);
-}
-
-static int add_status(struct nipc_lookup_builder *builder, const void *key, size_t key_size,
-                      uint16_t status)
-{
-        const struct nipc__lookup_status item = {
-                .class_ = &class_pid_traffic,
-                .key = key,
-                .status = status,
-        };
-
-        if (NIPC__UNLIKELY(key_size != KEY_SIZE))
-                return nipc__lookup_fail(builder, NIPC_PROTO_E_BAD_LAYOUT);
-        return nipc__lookup_add(builder, &class_pid_traffic, nipc__lookup_fill_status, &item, NULL,
-                                NULL, 0);
-}
-
-static const struct nipc__lookup_own own = {
-        .read_request = read_request,
-        .read_response = read_response,
-        .add_status = add_status,
-};
+NIPC__LOOKUP_OWN_DEFINE(&class_pid_traffic);
 
 NIPC__EXPORT const struct nipc_lookup_class *nipc_pid_traffic_get_class(void)
 {

@@ -47,6 +47,17 @@ static int refuse_key(const void *key, struct nipc_fault *ret_fault)
         return NIPC_PROTO_E_BAD_LAYOUT;
 }
 
+/* What was compiled for one of nipc's classes is not for a copy of it, which may be another. */
+static void test_copy(void)
+{
+        struct nipc_lookup_class copy = *nipc_cgroups_lookup_get_class();
+
+        check_spoiled("ours", nipc_cgroups_lookup_get_class(), true);
+        check_spoiled("a copy", &copy, false);
+        copy.own = NULL;
+        check_spoiled("a copy without own", &copy, true);
+}
+
 static void test_fields(void)
 {
         check_spoiled("good", &good, true);
@@ -397,6 +408,6 @@ static void test_neutral_header(void)
                    NIPC_PROTO_E_BAD_LAYOUT);
 }
 
-TAP_MAIN(TAP_CASE(test_fields), TAP_CASE(test_string_key_fields), TAP_CASE(test_no_strings),
-         TAP_CASE(test_eight_strings), TAP_CASE(test_large_keys), TAP_CASE(test_echo),
-         TAP_CASE(test_checks), TAP_CASE(test_neutral_header))
+TAP_MAIN(TAP_CASE(test_copy), TAP_CASE(test_fields), TAP_CASE(test_string_key_fields),
+         TAP_CASE(test_no_strings), TAP_CASE(test_eight_strings), TAP_CASE(test_large_keys),
+         TAP_CASE(test_echo), TAP_CASE(test_checks), TAP_CASE(test_neutral_header))
