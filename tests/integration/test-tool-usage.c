@@ -44,6 +44,7 @@ static const char *const wrong[] = {
         "ping a --interval -1",
         "ping a --count -1",
         "ls x",
+        "doctor x",
         "clean ../x",
         "ping ../x",
         "serve increment --name ../x",
@@ -64,9 +65,9 @@ static const char *const wrong[] = {
 };
 
 static const char *const helps[] = {
-        "--help",        "-h",           "--version", "serve --help", "call --help",
-        "watch --help",  "ping --help",  "ls --help", "clean --help", "encode --help",
-        "decode --help", "bench --help",
+        "--help",        "-h",           "--version",     "serve --help", "call --help",
+        "watch --help",  "ping --help",  "ls --help",     "clean --help", "encode --help",
+        "decode --help", "bench --help", "doctor --help",
 };
 
 /* Runs `nipc` with the words of `line`. */

@@ -41,7 +41,7 @@ _nipc_options()
 _nipc()
 {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-        local commands='serve call watch ping ls clean bench encode decode'
+        local commands='serve call watch ping ls clean doctor bench encode decode'
         local globals='--help --run-dir --auth-token --json'
         local command='' i words
         COMPREPLY=()

@@ -39,6 +39,7 @@ extern const struct command command_bench;
 extern const struct command command_call;
 extern const struct command command_clean;
 extern const struct command command_decode;
+extern const struct command command_doctor;
 extern const struct command command_encode;
 extern const struct command command_ls;
 extern const struct command command_ping;
