@@ -17,7 +17,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /*
  * Starts the watchdog and counts what there is. $NIPC_TEST_WATCHDOG_S: its seconds, for machines
@@ -50,6 +53,12 @@ bool util_nothing_leaked(void);
 /* Descriptors that a program run by exec would inherit, beside those there were in util_begin(). */
 int util_count_inheritable_fds(void);
 
+/*
+ * Runs a function in a child by fork(), under a watchdog of its own. Returns whether it ended well,
+ * all checks made in it included. A child of one that has threads makes none of its own.
+ */
+#define util_in_child(...) tap_check(util_in_child_checked(__VA_ARGS__))
+
 /* The caller's thread, for others to look at. */
 pid_t util_gettid(void);
 
@@ -73,6 +82,24 @@ static TAP__UNUSED bool tap_check_error(const char *file, int line, const char *
         return tap__fail(file, line, "%s: %d (%s), expected %d (%s)", text, r,
                          r < 0 ? strerror(-r) : "no error", expected,
                          expected < 0 ? strerror(-expected) : "no error");
+}
+
+static TAP__UNUSED bool util_in_child_checked(void (*run)(void *userdata), void *userdata)
+{
+        const pid_t parent = getpid(), pid = fork();
+        int status = -1;
+
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (getppid() != parent)
+                        _exit(98);
+                util_arm_watchdog();
+                atomic_store(&tap__state.failures, 0);
+                run(userdata);
+                _exit(atomic_load(&tap__state.failures) != 0);
+        }
+        util_waiting_for("a child to end");
+        return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 static TAP__UNUSED void test_nothing_leaked(void)

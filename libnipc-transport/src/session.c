@@ -22,6 +22,10 @@ struct nipc_session *nipc__session_new(enum nipc__role role)
 
         if (!session)
                 return NULL;
+        if (nipc__fork_mark_init(&session->made_by) < 0) {
+                free(session);
+                return NULL;
+        }
         session->role = role;
         session->in_flight.max_ids = NIPC__DEFAULT_IN_FLIGHT;
         session->peer = (struct nipc_peer){-1, -1, -1};
@@ -236,6 +240,8 @@ NIPC__EXPORT int nipc_session_open(const struct nipc_session_config *user_config
         r = nipc__abi_load(&config, sizeof(config), user_config);
         if (r == 0)
                 r = check_session_config(&config);
+        if (r == 0 && nipc_cancel_is_inherited(config.cancel))
+                r = -ECHILD;
         if (r == 0)
                 r = open_with_less(&config, deadline_ns, &session, &failure);
         if (r < 0) {
@@ -252,6 +258,8 @@ NIPC__EXPORT int nipc_session_handshake(struct nipc_session *session, uint64_t d
 {
         if (!session)
                 return -EINVAL;
+        if (nipc__fork_is_inherited(&session->made_by))
+                return -ECHILD;
         if (session->plane)
                 return 0;
         if (session->error)
@@ -328,6 +336,8 @@ NIPC__EXPORT int nipc_session_get_fd(const struct nipc_session *session)
 {
         if (!session)
                 return -EINVAL;
+        if (nipc__fork_is_inherited(&session->made_by))
+                return -ECHILD;
         /* That somebody polls is something a plane may have to know: not a change to him. */
         if (session->plane)
                 return session->plane->get_fd((struct nipc_session *)(uintptr_t)session);

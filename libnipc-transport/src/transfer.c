@@ -122,6 +122,8 @@ static inline int check_outgoing(struct nipc_session *session, const struct nipc
 
 static NIPC__COLD int why_not_send(const struct nipc_session *session)
 {
+        if (nipc__fork_is_inherited(&session->made_by))
+                return -ECHILD;
         if (!session->plane)
                 return -ENOTCONN;
         if (session->error && session->error != -EMSGSIZE)
@@ -134,6 +136,7 @@ static NIPC__COLD int why_not_send(const struct nipc_session *session)
 static inline bool can_send(const struct nipc_session *session)
 {
         return session->plane && !session->error && !session->out.active &&
+               !nipc__fork_is_inherited(&session->made_by) &&
                !nipc__session_cancelled_or(session, 0);
 }
 
@@ -380,6 +383,8 @@ NIPC__EXPORT int nipc_session_flush(struct nipc_session *session, uint64_t deadl
 
         if (!session)
                 return -EINVAL;
+        if (nipc__fork_is_inherited(&session->made_by))
+                return -ECHILD;
         if (!session->out.active)
                 return 0;
         r = nipc__session_cancelled_or(session, 0);
@@ -392,7 +397,7 @@ NIPC__EXPORT int nipc_session_flush(struct nipc_session *session, uint64_t deadl
 
 NIPC__EXPORT void nipc_session_discard(struct nipc_session *session)
 {
-        if (session)
+        if (session && !nipc__fork_is_inherited(&session->made_by))
                 nipc__link_discard(&session->link);
 }
 
@@ -439,6 +444,8 @@ static NIPC__COLD int why_not_receive(const struct nipc_session *session,
 {
         if (!session || !ret_message)
                 return -EINVAL;
+        if (nipc__fork_is_inherited(&session->made_by))
+                return -ECHILD;
         if (!session->plane)
                 return -ENOTCONN;
         if (session->error)
@@ -457,6 +464,7 @@ NIPC__EXPORT int nipc_session_receive(struct nipc_session *session, uint64_t dea
                                       struct nipc_message *ret_message)
 {
         if (NIPC__UNLIKELY(!session || !ret_message || !session->plane || session->error ||
+                           nipc__fork_is_inherited(&session->made_by) ||
                            nipc__session_cancelled_or(session, 0)))
                 return why_not_receive(session, ret_message);
         begin_receiving(session);
@@ -489,6 +497,8 @@ NIPC__EXPORT int nipc_session_wait(struct nipc_session *session, uint64_t deadli
 
         if (!session)
                 return -EINVAL;
+        if (nipc__fork_is_inherited(&session->made_by))
+                return -ECHILD;
         if (!session->plane)
                 return -ENOTCONN;
         if (session->error)

@@ -214,7 +214,8 @@ struct nipc_session {
         struct nipc__link link;
         struct nipc_cancel *cancel; /* borrowed; NULL on servers */
         enum nipc__role role;
-        int error; /* sticky: what ended the session */
+        int error;                      /* sticky: what ended the session */
+        struct nipc__fork_mark made_by; /* a child has a copy, which moves no messages */
 
         struct nipc_limits rx_limits; /* of the direction we receive; wire-v1 §6 */
         size_t rx_first_room;         /* for the largest first packet there may be */

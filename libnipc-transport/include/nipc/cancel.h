@@ -13,6 +13,9 @@
  *
  * A cancel object serves one session at a time. On Linux it holds two descriptors.
  *
+ * fork: what it is bound to stays the parent's. In a child, triggering marks the child's copy and
+ * does nothing to the session; free gives the child's descriptors back.
+ *
  * Threading: trigger and is_triggered from any thread and from signal handlers; all else by the
  * thread that uses the session. Free it when nobody can trigger it any more.
  */
@@ -43,6 +46,12 @@ bool nipc_cancel_is_triggered(const struct nipc_cancel *cancel);
  * session that is bound next (with -ECONNRESET): reset when nobody is about to cancel. Since: 0.1
  */
 void nipc_cancel_reset(struct nipc_cancel *cancel);
+
+/*
+ * Whether another process made it, of which the caller is a child by fork(). One load; false for
+ * NULL. Async-signal-safe. Since: 0.1
+ */
+bool nipc_cancel_is_inherited(const struct nipc_cancel *cancel);
 
 #ifdef __cplusplus
 }

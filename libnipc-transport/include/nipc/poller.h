@@ -14,11 +14,15 @@
  * Sessions with the SHM_HYBRID profile are watched with the help of a thread of the library, see
  * nipc_session_get_fd() in <nipc/session.h>; it ends when the last of them is closed.
  *
+ * fork: a poller stays its maker's. In a child add, update, set_timer, wait and get_fd return
+ * -ECHILD, remove and wake do nothing to the parent; free gives the child's descriptors back.
+ *
  * Threading: wake from any thread and from signal handlers; all else by the one thread that waits.
  */
 
 #include <nipc/listener.h>
 #include <nipc/session.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +46,12 @@ int nipc_poller_new(struct nipc_poller **ret_poller);
 
 /* Takes NULL. Returns NULL. Since: 0.1 */
 struct nipc_poller *nipc_poller_free(struct nipc_poller *poller);
+
+/*
+ * Whether another process made it, of which the caller is a child by fork(). One load; false for
+ * NULL. Since: 0.1
+ */
+bool nipc_poller_is_inherited(const struct nipc_poller *poller);
 
 /* Readable when wait would return at once. Borrowed. Since: 0.1 */
 int nipc_poller_get_fd(const struct nipc_poller *poller);

@@ -41,10 +41,17 @@
  *   -EBUSY *        another message is half sent (flush first), or too many are in flight
  *   -ENOMEM *       no memory for the message; nothing was consumed or sent
  *   -ENOTCONN *     the handshake is not complete
+ *   -ECHILD *       the session is that of a process of which the caller is a child
  *   -ECANCELED      the cancel object was triggered
  *   -ECONNRESET     the peer is gone
  *   -EBADMSG        the peer broke the protocol, see nipc_session_get_failure()
  * or another negative errno of the operating system.
+ *
+ * fork: a session stays its maker's. A child has a copy on which all that moves messages, waits or
+ * asks for a descriptor returns -ECHILD, without a system call and without touching memory that is
+ * shared; that is told by a load. nipc_session_close() there frees the child's copy and closes the
+ * child's descriptors, of which the parent and the peer notice nothing. As long as a child holds
+ * such descriptors the peer does not see the end of its parent's session.
  *
  * Threading: a session belongs to one thread at a time. Different sessions are independent. The one
  * thing others may do is nipc_cancel_trigger() on the cancel object named in its config.
@@ -165,7 +172,8 @@ uint32_t nipc_profile_get_available(void);
  * nobody listening); -EACCES (AUTH_FAILED, file permissions, or a server we do not trust);
  * -EPROTONOSUPPORT (INCOMPATIBLE, UNSUPPORTED); -EMSGSIZE (the server refuses our request limit);
  * -ECONNREFUSED (the server refused for another reason, see transport_status); -ECONNRESET,
- * -EBADMSG, -ETIMEDOUT, -EAGAIN, -ECANCELED, -ENOMEM, -EMFILE, ... Since: 0.1
+ * -EBADMSG, -ETIMEDOUT, -EAGAIN, -ECANCELED, -ECHILD (the cancel object is a parent's), -ENOMEM,
+ * -EMFILE, ... Since: 0.1
  */
 int nipc_session_open(const struct nipc_session_config *config, uint64_t deadline_ns,
                       struct nipc_session **ret_session, struct nipc_failure *ret_failure);

@@ -58,6 +58,7 @@ struct nipc_poller {
         uint64_t n_batches;   /* waits so far: which events belong together */
         atomic_bool is_woken; /* by nipc_poller_wake(), and not by ourselves */
         bool has_memory;      /* there are, or were, sessions in memory */
+        struct nipc__fork_mark made_by;
         bool is_polled; /* by the caller: he sees what the kernel sees, so all must be armed */
 };
 
@@ -96,6 +97,10 @@ NIPC__EXPORT int nipc_poller_new(struct nipc_poller **ret_poller)
         poller = calloc(1, sizeof(*poller));
         if (!poller)
                 return -ENOMEM;
+        if (nipc__fork_mark_init(&poller->made_by) < 0) {
+                free(poller);
+                return -ENOMEM;
+        }
         poller->wake_fd = poller->timer_fd = -1;
         poller->ask_interval_ns = ASK_INTERVAL_NS;
         nipc__spinner_init(&poller->spinner, NIPC__SPIN_SERVER_NS);
@@ -131,6 +136,11 @@ NIPC__EXPORT struct nipc_poller *nipc_poller_free(struct nipc_poller *poller)
                 close(poller->epoll_fd);
         free(poller);
         return NULL;
+}
+
+NIPC__EXPORT bool nipc_poller_is_inherited(const struct nipc_poller *poller)
+{
+        return poller && nipc__fork_is_inherited(&poller->made_by);
 }
 
 /* ---- sessions in memory --------------------------------------------------------------------- */
@@ -277,6 +287,8 @@ NIPC__EXPORT int nipc_poller_get_fd(const struct nipc_poller *poller)
 
         if (!self)
                 return -EINVAL;
+        if (nipc_poller_is_inherited(self))
+                return -ECHILD;
         self->is_polled = true;
         show_hot(self);
         return self->epoll_fd;
@@ -320,6 +332,8 @@ NIPC__EXPORT int nipc_poller_add_session(struct nipc_poller *poller, struct nipc
 
         if (!poller || !session || !userdata)
                 return -EINVAL;
+        if (nipc_poller_is_inherited(poller) || nipc__fork_is_inherited(&session->made_by))
+                return -ECHILD;
         if (session->watch.active)
                 return -EEXIST;
         events = nipc__session_get_events(session);
@@ -353,6 +367,8 @@ NIPC__EXPORT int nipc_poller_update_session(struct nipc_poller *poller,
 
         if (!poller || !session || !session->watch.active)
                 return -EINVAL;
+        if (nipc_poller_is_inherited(poller))
+                return -ECHILD;
         in_memory = is_in_memory(session);
         if (events == session->watch.events && in_memory == session->watch.is_in_memory)
                 return 0;
@@ -383,13 +399,15 @@ NIPC__EXPORT void nipc_poller_remove_session(struct nipc_poller *poller,
 {
         if (!poller || !session || !session->watch.active)
                 return;
+        session->watch.active = false;
+        if (nipc_poller_is_inherited(poller)) /* what the kernel watches is the parent's */
+                return;
         epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, session->link.fd, NULL);
         if (session->watch.has_bell)
                 epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, session->watch.bell_fd, NULL);
         if (session->watch.is_in_memory && !session->watch.is_hot)
                 session->plane->disarm(session);
         cool(poller, session);
-        session->watch.active = false;
 }
 
 void nipc__poller_look_again(struct nipc_session *session)
@@ -411,6 +429,8 @@ NIPC__EXPORT int nipc_poller_add_listener(struct nipc_poller *poller,
 
         if (!poller || !listener || !userdata)
                 return -EINVAL;
+        if (nipc_poller_is_inherited(poller))
+                return -ECHILD;
         for (size_t i = 0; i < MAX_LISTENERS; i++) {
                 if (poller->listeners[i].listener == listener)
                         return -EEXIST;
@@ -429,7 +449,7 @@ NIPC__EXPORT int nipc_poller_add_listener(struct nipc_poller *poller,
 NIPC__EXPORT void nipc_poller_remove_listener(struct nipc_poller *poller,
                                               struct nipc_listener *listener)
 {
-        if (!poller || !listener)
+        if (!poller || !listener || nipc_poller_is_inherited(poller))
                 return;
         for (size_t i = 0; i < MAX_LISTENERS; i++) {
                 if (poller->listeners[i].listener != listener)
@@ -450,6 +470,8 @@ NIPC__EXPORT int nipc_poller_set_timer(struct nipc_poller *poller, uint64_t dead
 
         if (!poller)
                 return -EINVAL;
+        if (nipc_poller_is_inherited(poller))
+                return -ECHILD;
         return timerfd_settime(poller->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0 ? -errno : 0;
 }
 
@@ -609,6 +631,8 @@ NIPC__EXPORT int nipc_poller_wait(struct nipc_poller *poller, uint64_t deadline_
 
         if (!poller || !events || !max_events)
                 return -EINVAL;
+        if (nipc_poller_is_inherited(poller))
+                return -ECHILD;
         max = (int)NIPC__MIN(max_events, (size_t)BATCH);
         do {
                 poller->n_batches++;
@@ -629,7 +653,7 @@ NIPC__EXPORT void nipc_poller_wake(struct nipc_poller *poller)
 {
         int saved = errno;
 
-        if (!poller)
+        if (!poller || nipc_poller_is_inherited(poller))
                 return;
         /* Before the descriptor becomes readable: pairs with the exchange in translate(). */
         atomic_store(&poller->is_woken, true);

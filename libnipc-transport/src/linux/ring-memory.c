@@ -175,7 +175,11 @@ int nipc__ring_new(uint32_t max_payload_bytes, uint32_t max_ring_bytes, uint32_t
                                                       NIPC__RING_CELL * NIPC__RING_CELL);
         if (!ring)
                 return -ENOMEM;
-        *ring = (struct nipc__ring){.fd = -1, .poll_fd = -1, .bell_fd = -1, .maker_pid = getpid()};
+        *ring = (struct nipc__ring){.fd = -1, .poll_fd = -1, .bell_fd = -1};
+        if (nipc__fork_mark_init(&ring->made_by) < 0) {
+                free(ring);
+                return -ENOMEM;
+        }
         nipc__spinner_init(&ring->spinner, spin_cap_ns);
         r = make_memory(ring, choose_ring_bytes(max_payload_bytes, max_ring_bytes), ret_step);
         if (r < 0) {
@@ -285,7 +289,7 @@ struct nipc__ring *nipc__ring_free(struct nipc__ring *ring)
          * Pairs with the loads of peer_wait; whoever does not look sees the link's end. A forked
          * child, which has a copy of everything, does not speak for its parent.
          */
-        if (ring->own_map && ring->maker_pid == getpid())
+        if (ring->own_map && !nipc__fork_is_inherited(&ring->made_by))
                 atomic_store_explicit(ring->own_wait, NIPC__RING_CLOSED, memory_order_release);
         if (ring->own_map)
                 munmap(ring->own_map, ring->own_map_bytes);

@@ -9,6 +9,7 @@
  * needs to know of itself it keeps privately and never reads back.
  */
 
+#include "fork.h"
 #include "spin.h"
 #include <nipc/header.h>
 #include <stdatomic.h>
@@ -87,7 +88,7 @@ struct nipc__ring {
         uint8_t *peer_map;
         size_t own_map_bytes;
         size_t peer_map_bytes;
-        pid_t maker_pid;
+        struct nipc__fork_mark made_by;
         int fd; /* of our memory, until it was handed over */
 };
 

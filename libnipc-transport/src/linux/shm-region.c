@@ -219,6 +219,10 @@ int nipc__shm_region_create(struct nipc__shm_place *place, uint64_t session_id,
         int r;
 
         *region = (struct nipc__shm_region){.fd = -1, .owner_pid = getpid()};
+        *ret_step = "memory";
+        r = nipc__fork_mark_init(&region->made_by);
+        if (r < 0)
+                return r;
         *ret_step = "sizing the region";
         r = set_sizes(region, max_request_payload_bytes, max_response_payload_bytes);
         if (r < 0)
@@ -350,7 +354,7 @@ static void remove_own(const struct nipc__shm_region *region)
         struct stat st;
 
         /* A child that inherited the session leaves the file to its parent. */
-        if (region->fd >= 0 && region->ino && region->owner_pid == getpid() &&
+        if (region->fd >= 0 && region->ino && !nipc__fork_is_inherited(&region->made_by) &&
             fstatat(region->place->dir_fd, region->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             st.st_dev == region->dev && st.st_ino == region->ino)
                 unlinkat(region->place->dir_fd, region->name, 0);

@@ -10,6 +10,7 @@
  */
 
 #include "fault.h"
+#include "fork.h"
 #include "spin.h"
 #include <nipc/endpoint.h>
 #include <stdatomic.h>
@@ -74,6 +75,7 @@ struct nipc__shm_region {
         /* Of the one who made it, to remove that file and no other; NULL: not ours. */
         struct nipc__shm_place *place;
         pid_t owner_pid;
+        struct nipc__fork_mark made_by;
         dev_t dev;
         ino_t ino;
         char name[NIPC__SHM_PATH_MAX];

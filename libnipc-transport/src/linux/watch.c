@@ -18,6 +18,7 @@
  */
 
 #include "watch.h"
+#include "fork.h"
 #include "futex.h"
 #include "stdaux.h"
 #include <errno.h>
@@ -50,7 +51,7 @@ struct nipc__watched {
 
 struct group {
         struct group *next;
-        pid_t pid; /* of the process that has the thread */
+        struct nipc__fork_mark made_by; /* the process that has the thread */
         pthread_t thread;
         _Atomic uint32_t calls; /* changed to call the thread back */
         bool must_end;
@@ -230,8 +231,9 @@ static int find_group(struct group **ret_group)
         group = calloc(1, sizeof(*group));
         if (!group)
                 return -ENOMEM;
-        group->pid = getpid();
-        r = start_thread(group);
+        r = nipc__fork_mark_init(&group->made_by);
+        if (r == 0)
+                r = start_thread(group);
         if (r < 0) {
                 free(group);
                 return r;
@@ -315,7 +317,7 @@ struct nipc__watched *nipc__watch_free(struct nipc__watched *watched)
         if (!watched)
                 return NULL;
         /* What a child inherited has no thread, and a lock that somebody may have held. */
-        if (watched->group->pid == getpid()) {
+        if (!nipc__fork_is_inherited(&watched->group->made_by)) {
                 pthread_mutex_lock(&watch.lock);
                 ended = leave(watched);
                 pthread_mutex_unlock(&watch.lock);

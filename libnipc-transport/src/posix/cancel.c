@@ -32,6 +32,10 @@ NIPC__EXPORT int nipc_cancel_new(struct nipc_cancel **ret_cancel)
         cancel = calloc(1, sizeof(*cancel));
         if (!cancel)
                 return -ENOMEM;
+        if (nipc__fork_mark_init(&cancel->made_by) < 0) {
+                free(cancel);
+                return -ENOMEM;
+        }
         cancel->slot = -1;
         cancel->placeholder = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         if (cancel->placeholder >= 0)
@@ -64,7 +68,9 @@ NIPC__EXPORT void nipc_cancel_trigger(struct nipc_cancel *cancel)
         if (!cancel)
                 return;
         atomic_store(&cancel->triggered, true); /* pairs with the load in nipc__cancel_bind */
-        shutdown(cancel->slot, SHUT_RDWR);
+        /* A connection is shut down for all who have a descriptor of it: not by a child. */
+        if (!nipc__fork_is_inherited(&cancel->made_by))
+                shutdown(cancel->slot, SHUT_RDWR);
         errno = saved;
 }
 
@@ -77,6 +83,11 @@ NIPC__EXPORT bool nipc_cancel_is_triggered(const struct nipc_cancel *cancel)
 NIPC__EXPORT void nipc_cancel_reset(struct nipc_cancel *cancel)
 {
         atomic_store(&cancel->triggered, false); /* by the owner: nothing of his own to order */
+}
+
+NIPC__EXPORT bool nipc_cancel_is_inherited(const struct nipc_cancel *cancel)
+{
+        return cancel && nipc__fork_is_inherited(&cancel->made_by);
 }
 
 int nipc__cancel_bind(struct nipc_cancel *cancel, struct nipc__link *link)

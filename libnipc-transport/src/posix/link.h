@@ -9,6 +9,7 @@
  * A wait is cancelled by shutting the socket down, see posix/cancel.c.
  */
 
+#include "fork.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@ struct nipc_session;
 /* See posix/cancel.c. */
 struct nipc_cancel {
         atomic_bool triggered;
+        struct nipc__fork_mark made_by; /* the slot of a child leads to its parent's session */
         int placeholder;
         int slot;
 };

@@ -3,6 +3,7 @@
 
 /* The endpoint of a listener on POSIX: a socket file under a lock, see uds-listener.c. */
 
+#include "fork.h"
 #include <nipc/endpoint.h>
 #include <sys/types.h>
 
@@ -13,6 +14,7 @@ struct nipc__listener_os {
         dev_t dev; /* of the socket file we made, to remove that one and no other */
         ino_t ino;
         pid_t owner_pid;
+        struct nipc__fork_mark made_by;
         char path[NIPC_ENDPOINT_PATH_MAX];
         char service[NIPC_ENDPOINT_PATH_MAX];
 };

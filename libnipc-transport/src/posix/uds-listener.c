@@ -102,7 +102,7 @@ static int bind_and_listen(struct nipc__listener_os *os, const struct nipc_liste
 /* A child that inherited the listener does not own the endpoint: it only lets go of its copies. */
 static bool is_owner(const struct nipc__listener_os *os)
 {
-        return os->owner_pid == getpid();
+        return !nipc__fork_is_inherited(&os->made_by);
 }
 
 static void release(struct nipc__listener_os *os)
@@ -143,6 +143,9 @@ int nipc__listener_os_open(struct nipc_listener *listener,
 
         *os = (struct nipc__listener_os){
                 .fd = -1, .dir_fd = -1, .lock_fd = -1, .owner_pid = getpid()};
+        r = nipc__fork_mark_init(&os->made_by);
+        if (r < 0)
+                return r;
         r = nipc_endpoint_format_path(config->run_dir, config->service, os->path, sizeof(os->path));
         if (r < 0)
                 return r;
