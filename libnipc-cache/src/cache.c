@@ -148,8 +148,8 @@ static int not_ready(const struct nipc_cache *cache)
         /* Three that say more than the absence of a provider, and that no provider is to blame
          * for. */
         if (nipc_client_get_failure(cache->client, &failure) == 0 &&
-            (failure.error == -ECANCELED || failure.error == -ETIMEDOUT ||
-             failure.error == -ENOMEM))
+            (failure.error == -ECHILD || failure.error == -ECANCELED ||
+             failure.error == -ETIMEDOUT || failure.error == -ENOMEM))
                 return failure.error;
         return -ENOTCONN;
 }

@@ -231,8 +231,8 @@ static int not_ready(const struct nipc_lookup_cache *cache)
                 break;
         }
         if (nipc_client_get_failure(cache->client, &failure) == 0 &&
-            (failure.error == -ECANCELED || failure.error == -ETIMEDOUT ||
-             failure.error == -ENOMEM))
+            (failure.error == -ECHILD || failure.error == -ECANCELED ||
+             failure.error == -ETIMEDOUT || failure.error == -ENOMEM))
                 return failure.error;
         return -ENOTCONN;
 }

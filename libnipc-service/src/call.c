@@ -186,6 +186,8 @@ static NIPC__COLD int exchange_late(struct nipc_client *client, const struct nip
 
         if (r > 0) /* there is no request */
                 return r;
+        if (r == -ECHILD) /* the session is none of ours */
+                return nipc__client_fail_not_ready(client);
         if (r != -EAGAIN) {
                 (void)nipc_session_get_failure(client->session, &failure);
                 return failure.stage == NIPC_FAILURE_SEND ? fail_send(client, request, r)
@@ -300,6 +302,8 @@ static NIPC__COLD int attempt_again(struct nipc_client *client, const struct nip
         unsigned n_overflows = 0;
         int k;
 
+        if (r == -ECHILD)
+                return r; /* as if nothing had happened, and nothing has */
         for (;;) {
                 if (is_last || r == -ETIMEDOUT || r == -ECANCELED)
                         break;
@@ -327,7 +331,7 @@ static int check_request(struct nipc_client *client, const struct nipc__request 
         /* Written by ourselves: see nipc__client_set_state(). */
         if (NIPC__UNLIKELY(atomic_load_explicit(&client->state, memory_order_relaxed) !=
                            NIPC_CLIENT_STATE_READY))
-                return nipc__client_fail(client, -ENOTCONN, "call");
+                return nipc__client_fail_not_ready(client);
         if (NIPC__UNLIKELY(request->item_count > client->agreed_items && request->item_count > 1))
                 return nipc__client_fail_rule(client, -EMSGSIZE, "call",
                                               NIPC_PROTO_E_LIMIT_EXCEEDED,

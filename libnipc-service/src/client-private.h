@@ -109,6 +109,9 @@ int nipc__client_reconnect(struct nipc_client *client, uint64_t deadline_ns);
  */
 int nipc__client_reconnect_or(struct nipc_client *client, uint64_t deadline_ns, int first_error);
 
+/* Why a client that is not READY, or no client of this process, does not call. Notes it. */
+int nipc__client_fail_not_ready(struct nipc_client *client);
+
 /* Notes a failure for nipc_client_get_failure(). step, rule: literals. Returns error. */
 int nipc__client_fail(struct nipc_client *client, int error, const char *step);
 int nipc__client_fail_rule(struct nipc_client *client, int error, const char *step, int cause,

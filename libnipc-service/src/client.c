@@ -66,6 +66,13 @@ int nipc__client_fail_rule(struct nipc_client *client, int error, const char *st
         return error;
 }
 
+int nipc__client_fail_not_ready(struct nipc_client *client)
+{
+        return nipc__client_fail(client,
+                                 nipc_cancel_is_inherited(client->cancel) ? -ECHILD : -ENOTCONN,
+                                 "call");
+}
+
 void nipc__client_set_state(struct nipc_client *client, enum nipc_client_state state)
 {
         /* Pairs with the acquire in nipc_client_is_ready(). */
@@ -323,6 +330,8 @@ NIPC__EXPORT int nipc_client_refresh(struct nipc_client *client)
 
         if (!client)
                 return 0;
+        if (nipc_cancel_is_inherited(client->cancel))
+                return nipc__client_fail(client, -ECHILD, "connect");
         before = nipc_client_get_state(client);
         if (before != NIPC_CLIENT_STATE_DISCONNECTED && before != NIPC_CLIENT_STATE_NOT_FOUND &&
             before != NIPC_CLIENT_STATE_BROKEN)
@@ -423,7 +432,8 @@ NIPC__EXPORT void nipc_client_cancel(struct nipc_client *client)
 
 NIPC__EXPORT void nipc_client_reset_cancel(struct nipc_client *client)
 {
-        if (!client || !nipc_cancel_is_triggered(client->cancel))
+        if (!client || !nipc_cancel_is_triggered(client->cancel) ||
+            nipc_cancel_is_inherited(client->cancel))
                 return;
         /* Being cancelled ended the session, whether a call noticed or not. */
         if (client->session)

@@ -643,7 +643,7 @@ NIPC__EXPORT int nipc_client_lookup(struct nipc_client *client,
                 return -EINVAL;
         if (NIPC__UNLIKELY(nipc_client_get_state(client) != NIPC_CLIENT_STATE_READY)) {
                 client->n_errors++;
-                return nipc__client_fail(client, -ENOTCONN, "call");
+                return nipc__client_fail_not_ready(client);
         }
         if (NIPC__UNLIKELY(keys->n_keys > client->config.max_lookup_keys))
                 return fail_limit(&lookup, "call", "more keys than max_lookup_keys");

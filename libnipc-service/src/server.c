@@ -218,6 +218,12 @@ static void server_raise(struct nipc_server *server, uint32_t flag)
                 nipc_poller_wake(server->workers[i]->poller);
 }
 
+/* Whether the caller is a child of the process whose server this is. */
+static bool is_inherited(const struct nipc_server *server)
+{
+        return server->n_workers && nipc_poller_is_inherited(server->workers[0]->poller);
+}
+
 static void join_threads(struct nipc_server *server)
 {
         uint32_t i;
@@ -227,22 +233,43 @@ static void join_threads(struct nipc_server *server)
         server->n_threads = 0;
 }
 
-NIPC__EXPORT struct nipc_server *nipc_server_free(struct nipc_server *server)
+static void free_workers(struct nipc_server *server)
 {
         uint32_t i;
 
-        if (!server)
-                return NULL;
         server_raise(server, NIPC__STOP | NIPC__QUIT);
         join_threads(server);
         for (i = 0; i < server->n_workers; i++)
                 nipc__worker_free(server->workers[i]);
+        pthread_cond_destroy(&server->parked);
+        pthread_mutex_destroy(&server->lock);
+}
+
+/*
+ * In a child, which has none of the threads, but what they were in the midst of: locks that nobody
+ * will give back, lists that may be half changed. None of that is looked at. The connections stay
+ * until the child runs another program or ends.
+ */
+static void abandon_workers(struct nipc_server *server)
+{
+        uint32_t i;
+
+        for (i = 0; i < server->n_workers; i++)
+                nipc_poller_free(server->workers[i]->poller);
+}
+
+NIPC__EXPORT struct nipc_server *nipc_server_free(struct nipc_server *server)
+{
+        if (!server)
+                return NULL;
+        if (server->n_threads && is_inherited(server))
+                abandon_workers(server);
+        else
+                free_workers(server);
         free(server->workers);
         nipc_listener_close(server->listener);
         if (server->handler.release)
                 server->handler.release(server->handler.userdata);
-        pthread_cond_destroy(&server->parked);
-        pthread_mutex_destroy(&server->lock);
         free(server->path);
         free(server);
         return NULL;
@@ -313,7 +340,11 @@ NIPC__EXPORT int nipc_server_start(struct nipc_server *server)
         uint32_t i;
         int r = 0;
 
-        if (!server || !server->config.n_workers || server->n_threads || server->is_drained)
+        if (!server || !server->config.n_workers)
+                return -EINVAL;
+        if (is_inherited(server))
+                return -ECHILD;
+        if (server->n_threads || server->is_drained)
                 return -EINVAL;
         for (i = 0; i < server->n_workers; i++) {
                 r = start_thread(server->workers[i]);
@@ -338,6 +369,8 @@ NIPC__EXPORT int nipc_server_dispatch(struct nipc_server *server, uint32_t timeo
 
         if (!server || server->config.n_workers)
                 return -EINVAL;
+        if (is_inherited(server))
+                return -ECHILD;
         worker = server->workers[0];
         before = atomic_load_explicit(&worker->n_requests, memory_order_relaxed) +
                  atomic_load_explicit(&worker->n_failed, memory_order_relaxed);
@@ -364,6 +397,8 @@ NIPC__EXPORT int nipc_server_get_fd(const struct nipc_server *server)
 {
         if (!server || server->config.n_workers)
                 return -EINVAL;
+        if (is_inherited(server))
+                return -ECHILD;
         /* That somebody polls changes how he is told, and nothing else. */
         ((struct nipc_server *)(uintptr_t)server)->is_polled = true;
         nipc__worker_end_linger(server->workers[0]);
@@ -393,6 +428,8 @@ NIPC__EXPORT int nipc_server_drain(struct nipc_server *server, uint32_t timeout_
 
         if (!server)
                 return -EINVAL;
+        if (is_inherited(server))
+                return -ECHILD;
         if (!server->is_drained) {
                 server->is_drained = true;
                 server->drain_ns = nipc_deadline_after_ms(timeout_ms);

@@ -27,6 +27,7 @@
  * Errors of calls:
  *   -EINVAL        an argument is wrong; nothing happened
  *   -ENOTCONN      not ready; refresh first
+ *   -ECHILD        the client is that of a process of which the caller is a child by fork()
  *   -ETIMEDOUT     the deadline passed; the session is given up, state BROKEN
  *   -ECANCELED     nipc_client_cancel(); the session is given up, state BROKEN
  *   -ECONNRESET    the provider went away and did not come back within a few milliseconds
@@ -38,6 +39,11 @@
  *                  nipc_client_get_failure()
  *   -EACCES, -EPROTONOSUPPORT  while reconnecting, as the states AUTH_FAILED and INCOMPATIBLE
  *   -ENOMEM and other negative errno of the system
+ *
+ * fork: a client stays its maker's. In a child refresh and all calls return -ECHILD, at the price
+ * of a load and without a system call; cancel and reset_cancel do nothing to the parent's session;
+ * free gives the child's memory and descriptors back, of which parent and provider notice nothing.
+ * A child that wants to ask makes a client of its own.
  *
  * Threading: a client belongs to one thread at a time. nipc_client_cancel() may be called from any
  * thread and from signal handlers, nipc_client_is_ready() from any thread.
@@ -108,7 +114,7 @@ struct nipc_client *nipc_client_free(struct nipc_client *client);
 /*
  * Makes one attempt to connect if the state asks for one: DISCONNECTED, NOT_FOUND, BROKEN. Blocks
  * for the handshake, at most the configured timeout; a provider that is absent costs microseconds.
- * Returns 1 if the state changed, 0 if not; never an error: read the state, and
+ * Returns 1 if the state changed, 0 if not; no other error than -ECHILD: read the state, and
  * nipc_client_get_failure() for the reason. Since: 0.1
  */
 int nipc_client_refresh(struct nipc_client *client);

@@ -21,6 +21,12 @@
  * or in the caller's loop, with n_workers = 0: wait until nipc_server_get_fd() is readable, then
  * nipc_server_dispatch(server, 0); nothing happens in between.
  *
+ * fork: a server stays its maker's. In a child start, dispatch, drain and get_fd return -ECHILD,
+ * stop does nothing to the parent, and free gives back what the child has of it: the endpoint and
+ * the sessions stay the parent's. Of a server whose threads run when it forks the child keeps the
+ * connections until it runs another program or ends, so that clients do not see the end of a parent
+ * that dies before.
+ *
  * Threading: start, dispatch, drain and free by one thread; stop from any thread and from signal
  * handlers; get_status from any thread. Handlers run on the workers, side by side when there are
  * several, or inside dispatch.
@@ -197,18 +203,21 @@ int nipc_server_new_apps_lookup(const struct nipc_server_config *config,
 
 /*
  * Starts the workers: threads with all signals blocked but those of faults.
- * Returns 0, -EINVAL (n_workers is 0, started already, or drained), -EAGAIN. Since: 0.1
+ * Returns 0, -EINVAL (n_workers is 0, started already, or drained), -ECHILD, -EAGAIN. Since: 0.1
  */
 int nipc_server_start(struct nipc_server *server);
 
 /*
  * Does what there is to do; if no request was among it, waits for one until timeout_ms have passed
  * (0: never waits). Only with n_workers = 0. Returns the number of requests handled, 0 when time
- * ran out, -ESHUTDOWN after stop or drain, or another negative errno. Since: 0.1
+ * ran out, -ESHUTDOWN after stop or drain, -ECHILD, or another negative errno. Since: 0.1
  */
 int nipc_server_dispatch(struct nipc_server *server, uint32_t timeout_ms);
 
-/* Readable when dispatch has something to do; only with n_workers = 0, else -EINVAL. Since: 0.1 */
+/*
+ * Readable when dispatch has something to do; only with n_workers = 0, else -EINVAL. -ECHILD in a
+ * child. Since: 0.1
+ */
 int nipc_server_get_fd(const struct nipc_server *server);
 
 /* The endpoint's address, for people. Borrowed until free. Since: 0.1 */
@@ -223,8 +232,8 @@ void nipc_server_stop(struct nipc_server *server);
 /*
  * Ends in good order: no new clients, requests that arrived are answered, then sessions are closed
  * and workers joined; after timeout_ms sessions are closed as they are. A handler that never
- * returns is waited for: nothing can interrupt it. Returns 0, or -ETIMEDOUT if sessions were cut.
- * Since: 0.1
+ * returns is waited for: nothing can interrupt it. Returns 0, -ECHILD, or -ETIMEDOUT if sessions
+ * were cut. Since: 0.1
  */
 int nipc_server_drain(struct nipc_server *server, uint32_t timeout_ms);
 
