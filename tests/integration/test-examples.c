@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 #include <net/if.h>
 #include <pwd.h>
+#include <signal.h>
 
 #include "util-process.h"
 
@@ -66,20 +67,61 @@ static void test_apps_cache(void)
         process_remove_dir(run_dir);
 }
 
+static struct process *start_server(const char *name, const char *run_dir)
+{
+        g_autofree char *program = find_example(name);
+        const char *const argv[] = {program, run_dir, NULL};
+        struct process *server = process_start(argv);
+
+        process_wait_ready(server);
+        return server;
+}
+
+static void check_call(const char *run_dir, const char *name, const char *method, const char *hex,
+                       const char *expected)
+{
+        g_autofree char *out = NULL;
+
+        g_assert_cmpint(process_nipc(run_dir, &out, NULL, "call", "raw", "--name", name, "--method",
+                                     method, "--hex", hex, NULL),
+                        ==, 0);
+        g_assert_cmpstr(out, ==, expected);
+}
+
 static void test_server_poll(void)
 {
         g_autofree char *run_dir = process_make_dir();
-        g_autofree char *program = find_example("example-server-poll");
-        const char *const argv[] = {program, run_dir, NULL};
-        struct process *server = process_start(argv);
-        g_autofree char *out = NULL;
+        struct process *server = start_server("example-server-poll", run_dir);
 
-        process_wait_ready(server);
-        g_assert_cmpint(process_nipc(run_dir, &out, NULL, "call", "raw", "--name", "square",
-                                     "--method", "0x9000", "--hex", "0c00000000000000", NULL),
-                        ==, 0);
-        g_assert_cmpstr(out, ==, "9000000000000000\n");
+        check_call(run_dir, "square", "0x9000", "0c00000000000000", "9000000000000000\n");
         g_assert_cmpint(process_stop(server), ==, 0);
+        process_remove_dir(run_dir);
+}
+
+static void test_server_epoll(void)
+{
+        g_autofree char *run_dir = process_make_dir();
+        struct process *server = start_server("example-server-epoll", run_dir);
+
+        check_call(run_dir, "square", "0x9000", "0c00000000000000", "9000000000000000\n");
+        check_call(run_dir, "cube", "0x9001", "0300000000000000", "1b00000000000000\n");
+        check_call(run_dir, "square", "0x9000", "0200000000000000", "0400000000000000\n");
+        g_assert_cmpint(process_stop(server), ==, 0);
+        process_remove_dir(run_dir);
+}
+
+static void test_server_glib(void)
+{
+        g_autofree char *run_dir = process_make_dir();
+        struct process *server = start_server("example-server-glib", run_dir);
+        g_autofree char *line = NULL;
+
+        check_call(run_dir, "square", "0x9000", "0c00000000000000", "9000000000000000\n");
+        check_call(run_dir, "square", "0x9000", "0200000000000000", "0400000000000000\n");
+        process_signal(server, SIGTERM);
+        line = process_read_line(server);
+        g_assert_cmpstr(line, ==, "2 answers");
+        g_assert_cmpint(process_wait(server), ==, 0);
         process_remove_dir(run_dir);
 }
 
@@ -124,6 +166,8 @@ int main(int argc, char **argv)
         g_test_add_func("/examples/increment-client", test_increment_client);
         g_test_add_func("/examples/cgroups-consumer", test_cgroups_consumer);
         g_test_add_func("/examples/apps-cache", test_apps_cache);
+        g_test_add_func("/examples/server-epoll", test_server_epoll);
+        g_test_add_func("/examples/server-glib", test_server_glib);
         g_test_add_func("/examples/server-poll", test_server_poll);
         g_test_add_func("/examples/user-lookup", test_user_lookup);
         g_test_add_func("/examples/user-snapshot", test_user_snapshot);
