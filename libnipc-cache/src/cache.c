@@ -4,8 +4,9 @@
  * The generic cache: one refresh at a time, and what may be known about it meanwhile. Readers are
  * in publication.h, items in loader.h, the index in table.h.
  *
- * The thread that refreshes owns everything that is not atomic. (After fork() the child has a cache
- * of its own; if another thread of the parent was refreshing, it stays busy for the child.) What
+ * The thread that refreshes owns everything that is not atomic. (After fork() the child has a copy
+ * that it can read, and whose refresh returns -ECHILD; if another thread of the parent was
+ * refreshing, it stays busy for the child.) What
  * get_status() reports is mirrored into atomics by that thread, because the client belongs to it
  * alone. They are read one by one: each is right, together they may straddle a refresh; the facts
  * about the items come from one snapshot and belong together.

@@ -8,6 +8,8 @@
 #include <nipc/cgroups-cache.h>
 #include <nipc/server.h>
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "util-process.h"
 
@@ -311,6 +313,37 @@ static void test_cancel(struct fixture *f, gconstpointer data)
         assert_holds(f, 5, 1);
 }
 
+/* Runs in a child, which has a copy of the cache: it can look things up, and not refresh. */
+static void check_in_child(struct fixture *f, uint32_t n_items, uint64_t generation)
+{
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                g_assert_cmpint(nipc_cgroups_cache_refresh(f->cache, 0), ==, -ECHILD);
+                if (n_items)
+                        assert_holds(f, n_items, generation);
+                nipc_cgroups_cache_cancel(f->cache);
+                f->cache = nipc_cgroups_cache_free(f->cache);
+                _exit(0);
+        }
+        g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+        g_assert_cmpint(status, ==, 0);
+}
+
+static void test_child(struct fixture *f, gconstpointer data)
+{
+        check_in_child(f, 0, 0);
+        provider_set(&f->provider, 3, 1);
+        server_start(f);
+        g_assert_cmpint(nipc_cgroups_cache_refresh(f->cache, 0), ==, 0);
+        check_in_child(f, 3, 1);
+        provider_set(&f->provider, 4, 2);
+        g_assert_cmpint(nipc_cgroups_cache_refresh(f->cache, 0), ==, 0);
+        assert_holds(f, 4, 2);
+        g_assert_cmpuint(get_status(f).n_failures, ==, 0);
+}
+
 int main(int argc, char **argv)
 {
         static const struct {
@@ -324,6 +357,7 @@ int main(int argc, char **argv)
                 {"bad-item", test_bad_item},
                 {"duplicates", test_duplicates},
                 {"cancel", test_cancel},
+                {"child", test_child},
         };
         size_t i;
 

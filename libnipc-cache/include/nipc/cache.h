@@ -106,9 +106,10 @@ struct nipc_cache *nipc_cache_free(struct nipc_cache *cache);
 /*
  * Connects if need be, fetches, publishes. Blocks for the provider, never for readers: at most
  * timeout_ms (0: the client's timeout), or while connecting the client's timeout if that is longer.
- * Returns 0, or why the old snapshot stays: -ENOTCONN (no provider), -EBUSY (another thread
- * refreshes; not counted as a failure), -EBADMSG (also an item that cannot be decoded; the client
- * stays READY then), -ENOMEM, and all that calls return. Since: 0.1
+ * Returns 0, or why the old snapshot stays: -ENOTCONN (no provider), -ECHILD (the cache is that of
+ * a process of which the caller is a child by fork(): it can be read and freed there), -EBUSY
+ * (another thread refreshes; not counted as a failure), -EBADMSG (also an item that cannot be
+ * decoded; the client stays READY then), -ENOMEM, and all that calls return. Since: 0.1
  */
 int nipc_cache_refresh(struct nipc_cache *cache, uint32_t timeout_ms);
 

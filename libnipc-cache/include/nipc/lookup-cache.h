@@ -114,7 +114,8 @@ static inline struct nipc_lookup_item nipc_lookup_cache_get_string(struct nipc_l
  * resolve or sweep (of several calls, those of the last). Blocks for the provider: at most
  * timeout_ms (0: the client's timeout), or while connecting the client's timeout if that is longer.
  *
- * Returns 0, or an error as calls of the client do, -ENOTCONN without a provider: all that was
+ * Returns 0, or an error as calls of the client do (-ECHILD in a forked child, which can still look
+ * up what there is), -ENOTCONN without a provider: all that was
  * cached can still be had, what was not answered stays wanted. After -EMSGSIZE the next resolve
  * asks for fewer keys in a call. Since: 0.1
  */
