@@ -164,13 +164,12 @@ static int reserve_file(int fd)
         return r;
 }
 
-static void judge_space(int fd, const char *path, const char *step, int error,
-                        struct doctor_finding *finding)
+static void judge_space(int fd, int error, struct doctor_finding *finding)
 {
         struct statvfs fs = {0};
 
         if (error)
-                doctor_fail(finding, error, "%s", step);
+                doctor_fail(finding, error, "reserving 128 KiB");
         else if (fstatvfs(fd, &fs) < 0)
                 doctor_fail(finding, errno, "statvfs");
         else
@@ -189,7 +188,7 @@ static void probe_space(const struct doctor_place *place, struct doctor_finding 
         }
         snprintf(path, sizeof(path), "%s/space", place->scratch);
         fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        judge_space(fd, path, "reserving 128 KiB", reserve_file(fd), finding);
+        judge_space(fd, reserve_file(fd), finding);
         unlink(path);
 }
 
@@ -200,7 +199,7 @@ static void probe_dev_shm(const struct doctor_place *place, struct doctor_findin
 
         if (fd >= 0)
                 unlink(path);
-        judge_space(fd, path, "reserving 128 KiB", reserve_file(fd), finding);
+        judge_space(fd, reserve_file(fd), finding);
 }
 
 /* Whether one descriptor's lock keeps another out, in this very process. */
