@@ -13,6 +13,7 @@ struct nipc_listener {
         uint32_t refused_profiles; /* asked for, not built in */
         uint32_t packet_size;      /* 0: ask the socket */
         uint32_t max_ring_bytes;
+        uint32_t n_stale;                  /* files of dead owners that open removed */
         struct nipc__shm_place *shm_place; /* NULL unless that is offered */
         uint64_t auth_token;
         bool (*authorize)(void *userdata, const struct nipc_peer *peer);

@@ -107,6 +107,11 @@ NIPC__EXPORT void nipc_listener_set_limits(struct nipc_listener *listener,
                               memory_order_relaxed);
 }
 
+NIPC__EXPORT uint32_t nipc_listener_get_n_stale(const struct nipc_listener *listener)
+{
+        return listener ? listener->n_stale : 0;
+}
+
 static void fill_policy(struct nipc_listener *listener, struct nipc_session *session)
 {
         uint64_t limits = atomic_load_explicit(&listener->limits, memory_order_relaxed);

@@ -381,6 +381,19 @@ NIPC__EXPORT int nipc_session_get_info(const struct nipc_session *session,
         return 0;
 }
 
+NIPC__EXPORT int nipc_session_get_queued(const struct nipc_session *session, size_t *ret_used,
+                                         size_t *ret_capacity)
+{
+        if (!session || !ret_used || !ret_capacity)
+                return -EINVAL;
+        if (!session->plane)
+                return -ENOTCONN;
+        if (!session->ring)
+                return -EOPNOTSUPP;
+        nipc__ring_get_queued(session, ret_used, ret_capacity);
+        return 0;
+}
+
 NIPC__EXPORT int nipc_session_get_failure(const struct nipc_session *session,
                                           struct nipc_failure *ret_failure)
 {

@@ -411,6 +411,10 @@ static inline void nipc__session_end_wait(struct nipc_session *session)
 /* The handshake is complete. Returns the size of what is never sent in parts over the ring. */
 uint32_t nipc__ring_begin(struct nipc_session *session);
 
+/* What of our records the peer has not said it has read, and the room that there is for them. */
+void nipc__ring_get_queued(const struct nipc_session *session, size_t *ret_used,
+                           size_t *ret_capacity);
+
 /* The payload of the largest message that fits the region, our way. */
 uint32_t nipc__shm_get_max_payload_bytes(const struct nipc__shm *shm);
 

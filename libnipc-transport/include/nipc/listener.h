@@ -79,6 +79,9 @@ int nipc_listener_get_fd(const struct nipc_listener *listener);
 /* The endpoint's address, for people. Borrowed until close. Since: 0.1 */
 const char *nipc_listener_get_path(const struct nipc_listener *listener);
 
+/* How many files of dead owners open removed from the run directory. Since: 0.1 */
+uint32_t nipc_listener_get_n_stale(const struct nipc_listener *listener);
+
 /*
  * Takes the next client. ret_session: owned, not ready: go on with nipc_session_handshake().
  * Returns 0, -EAGAIN or -ETIMEDOUT (nobody came), -EACCES (authorize said no; the client is gone,

@@ -80,6 +80,20 @@ NIPC__COLD void nipc__ring_tell(struct nipc_session *session)
                                           wait); /* if it is gone, that shows soon enough */
 }
 
+void nipc__ring_get_queued(const struct nipc_session *session, size_t *ret_used,
+                           size_t *ret_capacity)
+{
+        const struct nipc__ring *ring = session->ring;
+        const uint64_t size = (uint64_t)ring->tx_mask + 1 - NIPC__RING_CELL;
+        /* Written in nipc__ring_tell() of the peer; relaxed, nothing is reused for it. */
+        const uint64_t used =
+                ring->tx_pos - atomic_load_explicit(ring->peer_consumed, memory_order_relaxed);
+
+        /* What a peer that lies says is judged where it matters; here it is a number. */
+        *ret_used = (size_t)NIPC__MIN(used, size);
+        *ret_capacity = (size_t)size;
+}
+
 /* Says what we wait for, to publish() and nipc__ring_tell() of the peer. The caller looks once more
  * after it.
  */

@@ -139,7 +139,7 @@ int nipc__listener_os_open(struct nipc_listener *listener,
                            const struct nipc_listener_config *config)
 {
         struct nipc__listener_os *os = &listener->os;
-        int r;
+        int r, n_regions;
 
         *os = (struct nipc__listener_os){
                 .fd = -1, .dir_fd = -1, .lock_fd = -1, .owner_pid = getpid()};
@@ -156,8 +156,10 @@ int nipc__listener_os_open(struct nipc_listener *listener,
         r = take_lock(os);
         if (r == 0)
                 r = nipc__endpoint_remove_dead(config->run_dir, os->dir_fd, os->service);
-        if (r >= 0) /* transport-posix §3, startup scan; what cannot be looked at stays */
-                nipc__shm_remove_all_dead(os->dir_fd, os->service);
+        if (r >= 0) { /* transport-posix §3, startup scan; what cannot be looked at stays */
+                n_regions = nipc__shm_remove_all_dead(os->dir_fd, os->service);
+                listener->n_stale = (uint32_t)(r + NIPC__MAX(n_regions, 0));
+        }
         if (r >= 0 && (listener->profiles & NIPC_PROFILE_SHM_HYBRID))
                 r = nipc__shm_place_new(config->run_dir, os->service, &listener->shm_place);
         if (r >= 0)
