@@ -312,6 +312,7 @@ static NIPC__COLD int attempt_again(struct nipc_client *client, const struct nip
                 if (k < 0)
                         return k;
                 client->failure = failure;
+                nipc__client_say_failure(client, NIPC_LOG_RETRIED);
                 if (r != -EMSGSIZE)
                         is_last = true;
                 else if (!has_grown(client, &before) || ++n_overflows >= NIPC__OVERFLOW_ATTEMPTS)

@@ -14,6 +14,8 @@
 
 #include "lookup-store.h"
 
+struct nipc__log;
+
 struct nipc_client {
         struct nipc_client_config config; /* run_dir and service are ours */
         char *run_dir;
@@ -47,6 +49,9 @@ struct nipc_client {
         uint64_t lookup_stuck_until;     /* and is not tried for again before; nanoseconds */
         uint32_t lookup_request_refused; /* a proposal that was refused, ... */
         uint64_t lookup_refused_until;   /* and is not made again before; nanoseconds */
+
+        struct nipc__log *log; /* NULL: nobody listens */
+        int said_error;        /* why connecting failed, as it was said last */
 
         uint64_t n_calls;
         uint64_t n_errors;
@@ -116,6 +121,10 @@ int nipc__client_fail_not_ready(struct nipc_client *client);
 int nipc__client_fail(struct nipc_client *client, int error, const char *step);
 int nipc__client_fail_rule(struct nipc_client *client, int error, const char *step, int cause,
                            const char *rule);
+
+/* client-log.c: what the client's log is told. All of them do nothing if there is none. */
+void nipc__client_say_connected(struct nipc_client *client, const struct nipc_session_info *info);
+void nipc__client_say_failure(struct nipc_client *client, uint32_t event);
 
 /* Fills in the defaults of lookups. Returns 0 or -EINVAL. */
 int nipc__lookup_config_init(struct nipc_client_config *config);

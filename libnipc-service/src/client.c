@@ -17,6 +17,7 @@
 #include "abi.h"
 #include "client-private.h"
 #include "limits.h"
+#include "log-private.h"
 #include "stdaux.h"
 
 /* A provider that is being replaced is often back within milliseconds; chosen, not tuned. */
@@ -81,6 +82,8 @@ void nipc__client_set_state(struct nipc_client *client, enum nipc_client_state s
 
 void nipc__client_drop(struct nipc_client *client, enum nipc_client_state state)
 {
+        if (client->session)
+                nipc__client_say_failure(client, NIPC_LOG_DISCONNECTED);
         nipc__client_set_state(client, state);
         client->session = nipc_session_close(client->session);
         client->agreed_request_bytes = 0;
@@ -164,6 +167,7 @@ static void note_agreed(struct nipc_client *client)
         client->agreed_request_bytes = info.max_request_payload_bytes;
         client->agreed_response_bytes = info.max_response_payload_bytes;
         client->agreed_items = info.max_request_batch_items;
+        nipc__client_say_connected(client, &info);
 }
 
 int nipc__client_connect(struct nipc_client *client, uint64_t deadline_ns)
@@ -189,6 +193,7 @@ int nipc__client_connect(struct nipc_client *client, uint64_t deadline_ns)
         if (r < 0) {
                 client->session = NULL;
                 note_connect_failure(client, r, &failure);
+                nipc__client_say_failure(client, NIPC_LOG_CONNECT_FAILED);
                 nipc__client_set_state(client, connect_state(r, failure.stage));
                 return r;
         }
@@ -293,6 +298,8 @@ NIPC__EXPORT int nipc_client_new(const struct nipc_client_config *config,
         client->run_dir = strdup(c.run_dir);
         client->service = strdup(c.service);
         r = client->run_dir && client->service ? nipc_cancel_new(&client->cancel) : -ENOMEM;
+        if (!r)
+                r = nipc__log_new(c.log, c.log_userdata, client->service, &client->log);
         if (r < 0) {
                 nipc_client_free(client);
                 return r;
@@ -317,6 +324,7 @@ NIPC__EXPORT struct nipc_client *nipc_client_free(struct nipc_client *client)
         nipc_session_close(client->session);
         nipc__lookup_store_deinit(&client->lookup_store);
         nipc_cancel_free(client->cancel);
+        free(client->log);
         free(client->service);
         free(client->run_dir);
         free(client);

@@ -40,6 +40,7 @@ void nipc__conn_close(struct nipc__worker *worker, struct nipc__conn *conn)
                 atomic_fetch_sub_explicit(&server->n_handshakes, 1, memory_order_relaxed);
                 atomic_fetch_add_explicit(&server->n_refused, 1, memory_order_relaxed);
         }
+        nipc__observe_end(worker, conn);
         if (worker->lone == conn)
                 worker->lone = NULL;
         conn_count(worker, conn, false);
@@ -79,10 +80,13 @@ void nipc__conn_adopt(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         struct nipc__list *handshakes = &worker->waits[NIPC__WAIT_HANDSHAKE];
         uint32_t max = NIPC__MAX(NIPC__MAX_HANDSHAKES / worker->server->n_workers, 16u);
+        struct nipc__conn *oldest;
 
-        if (worker->n_handshakes >= max)
-                nipc__conn_close(worker, NIPC__CONTAINER_OF(handshakes->next, struct nipc__conn,
-                                                            wait_link));
+        if (worker->n_handshakes >= max) {
+                oldest = NIPC__CONTAINER_OF(handshakes->next, struct nipc__conn, wait_link);
+                nipc__observe_evicted(worker, oldest);
+                nipc__conn_close(worker, oldest);
+        }
         nipc__list_append(&worker->conns, &conn->link);
         nipc_session_set_buffers(conn->session, worker->buffers);
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_HANDSHAKE);
@@ -130,6 +134,7 @@ static void conn_ready(struct nipc__worker *worker, struct nipc__conn *conn)
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
         atomic_fetch_sub_explicit(&server->n_handshakes, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&server->n_accepted, 1, memory_order_relaxed);
+        nipc__observe_ready(worker, conn, &info);
         nipc__server_note_request(server, info.max_request_payload_bytes);
         nipc__server_note_response(server, info.max_response_payload_bytes);
         if (nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_IN) < 0)
@@ -167,6 +172,8 @@ static void conn_handshake(struct nipc__worker *worker, struct nipc__conn *conn)
                 return;
         }
         conn_count(worker, conn, false);
+        if (r < 0 && r != -EAGAIN)
+                nipc__observe_handshake_failed(worker, conn, r);
         if (r == -ECONNREFUSED)
                 conn_note_refused(worker, conn);
         if (r != -EAGAIN || nipc_poller_update_session(worker->poller, conn->session,
@@ -197,11 +204,32 @@ static bool conn_answered(struct nipc__worker *worker, struct nipc__conn *conn, 
         conn->is_closing = is_last;
         conn->state = NIPC__CONN_FLUSHING;
         if (r == -EAGAIN && nipc_session_has_pending(conn->session) &&
-            nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_OUT) == 0)
+            nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_OUT) == 0) {
+                nipc__count(&worker->metrics.n_backpressure);
                 nipc__worker_wait_for(worker, conn, NIPC__WAIT_RESPONSE);
-        else
+        } else {
+                conn->error = r;
                 nipc__conn_close(worker, conn);
+        }
         return false;
+}
+
+static void observe_too_large(struct nipc__worker *worker, const struct nipc__conn *conn,
+                              const struct nipc_header *header)
+{
+        if (is_too_many(worker->server, header))
+                nipc__observe_limit(worker, conn, "max_batch_items",
+                                    worker->server->config.max_batch_items);
+        else
+                nipc__observe_limit(worker, conn, "max_request_bytes",
+                                    worker->server->config.max_request_bytes);
+}
+
+/* It was broken, or half there, and gets no answer. */
+static void conn_drop_request(struct nipc__worker *worker)
+{
+        nipc__count(&worker->metrics.n_dropped);
+        nipc__count(&worker->metrics.n_failed);
 }
 
 /* What receive returned, other than -EAGAIN. Returns whether to read on. */
@@ -222,19 +250,32 @@ static bool conn_request(struct nipc__worker *worker, struct nipc__conn *conn, i
         }
         if (received == -EMSGSIZE && header->kind == NIPC_KIND_REQUEST) {
                 nipc__server_note_request(worker->server, header->payload_len);
+                observe_too_large(worker, conn, header);
                 r = nipc__dispatch_error(worker, conn, message,
                                          NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
                 return conn_answered(worker, conn, r, true);
         }
         if (received != -ECONNRESET)
-                nipc__count(&worker->n_failed);
+                conn_drop_request(worker);
+        conn->error = received;
         nipc__conn_close(worker, conn);
         return false;
+}
+
+/* Whether the last request took so long that others have their turn first. */
+static bool conn_yields(struct nipc__conn *conn)
+{
+        bool yields = conn->has_yielded;
+
+        conn->has_yielded = false;
+        return yields;
 }
 
 /* After the n-th request of this wake-up: whether to look for another. */
 static bool conn_looks_on(struct nipc__worker *worker, struct nipc__conn *conn, unsigned n)
 {
+        if (NIPC__UNLIKELY(conn_yields(conn)))
+                return false;
         if (worker->drain_ns)
                 return n < NIPC__FAIR_BUDGET && nipc_clock_now_ns() < worker->drain_ns;
         if (n >= NIPC__FAIR_BUDGET || (nipc__server_flags(worker->server) & NIPC__STOP))
@@ -307,7 +348,7 @@ bool nipc__conn_linger(struct nipc__worker *worker, struct nipc__conn *conn)
                 nipc_poller_remove_session(worker->poller, conn->session);
                 conn->is_detached = true;
         }
-        return conn_serve(worker, conn, NIPC_DEADLINE_LINGER, &is_empty);
+        return conn_serve(worker, conn, NIPC_DEADLINE_LINGER, &is_empty) && !conn_yields(conn);
 }
 
 bool nipc__conn_attach(struct nipc__worker *worker, struct nipc__conn *conn)
@@ -329,7 +370,9 @@ static bool conn_flush(struct nipc__worker *worker, struct nipc__conn *conn)
         r = nipc_session_flush(conn->session, NIPC_DEADLINE_NOW);
         if (r == -EAGAIN)
                 return false;
+        nipc__observe_pressure_end(worker, conn);
         if (r < 0) {
+                conn->error = r;
                 nipc__conn_close(worker, conn);
                 return false;
         }
@@ -370,6 +413,8 @@ void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn)
 void nipc__conn_timeout(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         if (conn->wait == NIPC__WAIT_REQUEST)
-                nipc__count(&worker->n_failed);
+                conn_drop_request(worker);
+        nipc__observe_pressure_end(worker, conn);
+        nipc__observe_timeout(worker, conn);
         nipc__conn_close(worker, conn);
 }

@@ -7,14 +7,23 @@
  */
 
 #include <errno.h>
+#include <nipc/metrics.h>
+#include <nipc/wire.h>
 
 #include "batch-fast.h"
 #include "server-private.h"
 #include "stdaux.h"
 
-static inline int reply(struct nipc__worker *worker, struct nipc__conn *conn,
-                        const struct nipc_message *message, uint16_t transport_status,
-                        size_t payload_size)
+/* Answers are counted before they are sent: whoever has one finds it counted. */
+static void count_failed(struct nipc__worker *worker, uint16_t transport_status)
+{
+        nipc__count(
+                &worker->metrics.answers[NIPC__MIN(transport_status, NIPC_METRICS_N_STATUSES - 1)]);
+        nipc__count(&worker->metrics.n_failed);
+}
+
+static inline int reply(struct nipc__conn *conn, const struct nipc_message *message,
+                        uint16_t transport_status, size_t payload_size)
 {
         bool is_batch = transport_status == NIPC_TRANSPORT_STATUS_OK &&
                         (message->header.flags & NIPC_FLAG_BATCH) && message->header.item_count;
@@ -27,9 +36,6 @@ static inline int reply(struct nipc__worker *worker, struct nipc__conn *conn,
                 .message_id = message->header.message_id,
         };
 
-        /* Before it is sent: whoever has the answer finds it counted. */
-        nipc__count(transport_status == NIPC_TRANSPORT_STATUS_OK ? &worker->n_requests
-                                                                 : &worker->n_failed);
         return nipc_session_commit(conn->session, &header, payload_size, NIPC_DEADLINE_NOW);
 }
 
@@ -42,7 +48,8 @@ int nipc__dispatch_error(struct nipc__worker *worker, struct nipc__conn *conn,
         r = nipc_session_reserve(conn->session, 0, &buf);
         if (r < 0)
                 return r;
-        return reply(worker, conn, message, transport_status, 0);
+        count_failed(worker, transport_status);
+        return reply(conn, message, transport_status, 0);
 }
 
 /* What a handler's result means to the client; dispatch is done when it is OK. */
@@ -100,19 +107,36 @@ static int handle_batch(const struct nipc_handler *handler, struct nipc_request 
         return r ? r : nipc_batch_builder_finish(&builder, ret_size);
 }
 
-int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
-                   const struct nipc_message *message, bool *ret_close)
+/* When what happened to a request that is timed. */
+struct timing {
+        uint64_t start_ns;
+        uint64_t end_ns;
+};
+
+/* The handler failed. Returns as nipc__dispatch(). */
+static NIPC__COLD int answer_failed(struct nipc__worker *worker, struct nipc__conn *conn,
+                                    const struct nipc_message *message, int result)
 {
-        struct nipc_server *server = worker->server;
-        uint16_t transport_status;
+        uint16_t transport_status = status_of(result);
+
+        if (transport_status == NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED) {
+                nipc__server_note_response(worker->server, 2 * (uint64_t)conn->max_response_bytes);
+                nipc__observe_limit(worker, conn, "max_response_bytes", conn->max_response_bytes);
+        }
+        count_failed(worker, transport_status);
+        return reply(conn, message, transport_status, 0);
+}
+
+/* A request of our method. timing: NULL unless it is timed. */
+static NIPC__ALWAYS_INLINE int serve(struct nipc__worker *worker, struct nipc__conn *conn,
+                                     const struct nipc_message *message, bool *ret_close,
+                                     struct timing *timing)
+{
+        struct nipc__metrics *metrics = &worker->metrics;
+        const struct nipc_handler *handler = &worker->server->handler;
         size_t size = 0;
         void *response;
         int r;
-
-        *ret_close = false;
-        if (NIPC__UNLIKELY(message->header.code != server->handler.code))
-                return nipc__dispatch_error(worker, conn, message,
-                                            NIPC_TRANSPORT_STATUS_UNSUPPORTED);
 
         *ret_close = true;
         r = nipc_session_reserve(conn->session, conn->max_response_bytes, &response);
@@ -121,23 +145,127 @@ int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
                                             NIPC_TRANSPORT_STATUS_INTERNAL_ERROR);
         conn->request.payload = message->payload;
         conn->request.payload_size = message->payload_size;
+        nipc__count_more(&metrics->request_bytes, message->payload_size);
+        if (timing)
+                timing->start_ns = nipc_clock_now_ns();
         if (NIPC__UNLIKELY(message->header.flags & NIPC_FLAG_BATCH) && message->header.item_count) {
                 conn->request.item_count = message->header.item_count;
-                r = handle_batch(&server->handler, &conn->request, response,
-                                 conn->max_response_bytes, &size);
+                nipc__count(&metrics->n_batches);
+                nipc__count_more(&metrics->n_batch_items, message->header.item_count);
+                r = handle_batch(handler, &conn->request, response, conn->max_response_bytes,
+                                 &size);
                 conn->request.item_index = 0;
                 conn->request.item_count = 1;
         } else {
-                r = handle(&server->handler, &conn->request, response, conn->max_response_bytes,
-                           &size);
+                r = handle(handler, &conn->request, response, conn->max_response_bytes, &size);
         }
-        transport_status = status_of(r);
-        if (NIPC__UNLIKELY(transport_status != NIPC_TRANSPORT_STATUS_OK)) {
-                if (transport_status == NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED)
-                        nipc__server_note_response(server, 2 * (uint64_t)conn->max_response_bytes);
-                return reply(worker, conn, message, transport_status, 0);
-        }
-        nipc__server_note_response(server, size);
+        if (timing)
+                timing->end_ns = nipc_clock_now_ns();
+        if (NIPC__UNLIKELY(r))
+                return answer_failed(worker, conn, message, r);
+        nipc__server_note_response(worker->server, size);
         *ret_close = false;
-        return reply(worker, conn, message, NIPC_TRANSPORT_STATUS_OK, size);
+        nipc__count(&metrics->answers[NIPC_TRANSPORT_STATUS_OK]);
+        nipc__count_more(&metrics->response_bytes, size);
+        return reply(conn, message, NIPC_TRANSPORT_STATUS_OK, size);
+}
+
+/* The ring as the client left it: how far it is behind. */
+static void look_at_ring(struct nipc__worker *worker, const struct nipc__conn *conn)
+{
+        size_t used, capacity;
+
+        if (nipc_session_get_queued(conn->session, &used, &capacity) == 0)
+                nipc__metrics_add_ring(&worker->metrics, used);
+}
+
+/*
+ * The same with a look at the clock. When the worker woke is not known of each turn; a client that
+ * is lingered with waits for nobody.
+ */
+static NIPC__COLD int serve_timed(struct nipc__worker *worker, struct nipc__conn *conn,
+                                  const struct nipc_message *message, bool *ret_close)
+{
+        struct nipc__metrics *metrics = &worker->metrics;
+        const uint32_t sample_every = nipc__server_sample_every(worker->server);
+        struct timing timing = {0};
+        uint64_t now_ns, woken_ns;
+        int r;
+
+        nipc__metrics_resume_sampling(metrics, sample_every);
+        if (!sample_every)
+                return serve(worker, conn, message, ret_close, NULL);
+        r = serve(worker, conn, message, ret_close, &timing);
+        if (!timing.end_ns)
+                return r;
+        now_ns = nipc_clock_now_ns();
+        woken_ns = conn->is_detached ? timing.start_ns : metrics->woken_ns;
+        nipc__metrics_add_time(metrics, NIPC_METRICS_STAGE_HANDLE, timing.end_ns - timing.start_ns);
+        nipc__metrics_add_time(metrics, NIPC_METRICS_STAGE_WAKE, now_ns - timing.end_ns);
+        if (woken_ns) {
+                nipc__metrics_add_time(metrics, NIPC_METRICS_STAGE_QUEUE,
+                                       timing.start_ns - woken_ns);
+                nipc__metrics_add_time(metrics, NIPC_METRICS_STAGE_TOTAL, now_ns - woken_ns);
+        }
+        look_at_ring(worker, conn);
+        return r;
+}
+
+/* doc/metrics.md: `u16 layout, u16 format`, both as they are known here. Returns a status. */
+static uint16_t judge_stat(const struct nipc_message *message)
+{
+        const uint8_t *payload = message->payload;
+
+        if ((message->header.flags & NIPC_FLAG_BATCH) ||
+            message->payload_size != NIPC_STAT_REQUEST_SIZE)
+                return NIPC_TRANSPORT_STATUS_BAD_ENVELOPE;
+        return nipc_load_u16(payload) == NIPC_STAT_LAYOUT &&
+                               nipc_load_u16(payload + 2) == NIPC_STAT_FORMAT_PROMETHEUS
+                       ? NIPC_TRANSPORT_STATUS_OK
+                       : NIPC_TRANSPORT_STATUS_UNSUPPORTED;
+}
+
+static int answer_stat(struct nipc__worker *worker, struct nipc__conn *conn,
+                       const struct nipc_message *message, bool *ret_close)
+{
+        uint16_t status = judge_stat(message);
+        size_t size = 0, capacity = conn->max_response_bytes;
+        void *buf;
+        int r;
+
+        nipc__count(&worker->metrics.n_stat_requests);
+        *ret_close = true;
+        r = nipc_session_reserve(conn->session, status ? 0 : capacity, &buf);
+        if (r < 0)
+                return r;
+        if (status == NIPC_TRANSPORT_STATUS_OK &&
+            nipc_server_format_metrics(worker->server, buf, capacity, &size) < 0) {
+                nipc__server_note_response(worker->server, size); /* for the next session */
+                status = NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED;
+        }
+        *ret_close = status == NIPC_TRANSPORT_STATUS_BAD_ENVELOPE ||
+                     status == NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED;
+        return reply(conn, message, status, status ? 0 : size);
+}
+
+/* Not of our method. */
+static NIPC__COLD int dispatch_other(struct nipc__worker *worker, struct nipc__conn *conn,
+                                     const struct nipc_message *message, bool *ret_close)
+{
+        if (message->header.code == NIPC_METHOD_STAT && !worker->server->config.hide_metrics) {
+                conn->has_yielded = true;
+                return answer_stat(worker, conn, message, ret_close);
+        }
+        *ret_close = false;
+        return nipc__dispatch_error(worker, conn, message, NIPC_TRANSPORT_STATUS_UNSUPPORTED);
+}
+
+int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
+                   const struct nipc_message *message, bool *ret_close)
+{
+        if (NIPC__UNLIKELY(message->header.code != worker->server->handler.code))
+                return dispatch_other(worker, conn, message, ret_close);
+        if (NIPC__UNLIKELY(--worker->metrics.sample_left == 0))
+                return serve_timed(worker, conn, message, ret_close);
+        return serve(worker, conn, message, ret_close, NULL);
 }

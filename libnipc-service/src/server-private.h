@@ -8,6 +8,8 @@
  *   worker.c      one loop: events, accepting, the mailbox, timers
  *   connection.c  one client: handshake, requests, back-pressure, end
  *   dispatch.c    one request: what is answered
+ *   observe.c     what is counted and said when sessions come and go
+ *   metrics.c     counters of workers, added up; server-metrics.c: as text
  *
  * A connection belongs to one worker from the mailbox on, and a worker to one thread at a time: no
  * lock is taken to serve a request. Shared are the atomics, the mailboxes, and the two things that
@@ -25,7 +27,10 @@
 #include <stdint.h>
 
 #include "list.h"
+#include "metrics-private.h"
 #include "stdaux.h"
+
+struct nipc__log;
 
 /* Requests of one client in one turn, before the others have theirs; chosen, not tuned. */
 #define NIPC__FAIR_BUDGET 64u
@@ -64,6 +69,11 @@ struct nipc__conn {
         bool is_closing;  /* ends when what is pending was sent */
         bool is_bursting; /* the last wake-ups found more than one request */
         bool is_detached; /* lingered with: not in the poller */
+        bool has_yielded; /* asked for what takes long: others come before its next request */
+        uint8_t outcome;  /* enum nipc_metrics_handshake, if it ends in the handshake */
+        uint8_t profile;  /* enum nipc_metrics_profile, once it is ready */
+        uint16_t refusal; /* what it was told, if it was refused */
+        int error;        /* why it ends, as far as that is known */
         uint8_t probe_shift;
         uint16_t probe_skip; /* wake-ups until the next look for a second request */
 };
@@ -85,6 +95,8 @@ struct nipc__worker {
         bool is_quick;           /* the last requests of the lone one came at full speed */
         bool is_watching;        /* counted in nipc_server.n_watching */
         bool was_freed;          /* a session ended in this turn: descriptors came back */
+        bool is_short;           /* the last client could not be accepted */
+        struct nipc__log *log;   /* NULL: nobody listens */
 
         pthread_t thread;
 
@@ -95,9 +107,7 @@ struct nipc__worker {
         /* Connections here and in the mailbox. Relaxed everywhere: a hint for balancing. */
         _Atomic uint32_t load;
 
-        /* Written by the worker alone, read by get_status: relaxed, plain counters. */
-        _Atomic uint64_t n_requests;
-        _Atomic uint64_t n_failed;
+        struct nipc__metrics metrics;
 };
 
 /* nipc_server.flags */
@@ -109,6 +119,8 @@ struct nipc_server {
         struct nipc_server_config config; /* defaults filled in; its strings are not ours */
         struct nipc_handler handler;
         char *path;
+        char *service;
+        uint32_t n_stale; /* files that open removed */
         struct nipc__worker **workers;
         uint32_t n_workers; /* objects: 1 when the caller dispatches */
         uint32_t n_threads; /* that run */
@@ -149,14 +161,17 @@ static inline uint32_t nipc__server_flags(const struct nipc_server *server)
         return atomic_load_explicit(&server->flags, memory_order_acquire);
 }
 
-/* A counter that one thread writes: no locked instruction. */
-static inline void nipc__count(_Atomic uint64_t *counter)
+/* 0: no request is timed. */
+static inline uint32_t nipc__server_sample_every(const struct nipc_server *server)
 {
-        uint64_t n = atomic_load_explicit(counter, memory_order_relaxed);
+        uint32_t every = server->config.metrics_sample_every;
 
-        /* Read relaxed in nipc_server_get_status(). */
-        atomic_store_explicit(counter, n + 1, memory_order_relaxed);
+        return every == NIPC_METRICS_NO_TIMES ? 0 : every;
 }
+
+/* Reads what all workers counted. */
+void nipc__server_collect(const struct nipc_server *server,
+                          struct nipc_server_metrics *ret_metrics);
 
 /* Sizes that were seen or wanted: later sessions are offered as much (client-server §7.2). */
 void nipc__server_learn_request(struct nipc_server *server, uint64_t size);
@@ -177,7 +192,7 @@ static inline void nipc__server_note_response(struct nipc_server *server, uint64
 }
 
 /* The worker's poller does not watch the listener any more; the last one closes it. */
-void nipc__server_leave_listener(struct nipc_server *server);
+void nipc__server_leave_listener(struct nipc__worker *worker);
 
 /* ---- worker.c ---- */
 int nipc__worker_new(struct nipc_server *server, struct nipc__worker **ret_worker);
@@ -236,3 +251,32 @@ int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
 /* Answers with a status other than OK and nothing else. Returns as nipc__dispatch(). */
 int nipc__dispatch_error(struct nipc__worker *worker, struct nipc__conn *conn,
                          const struct nipc_message *message, uint16_t transport_status);
+
+/* ---- observe.c ---- */
+
+/* The handshake is complete. */
+void nipc__observe_ready(struct nipc__worker *worker, struct nipc__conn *conn,
+                         const struct nipc_session_info *info);
+
+/* The handshake is over; why the session is about to be closed. */
+void nipc__observe_handshake_failed(struct nipc__worker *worker, struct nipc__conn *conn,
+                                    int error);
+
+/* The client kept us waiting for too long, and is about to be closed. */
+void nipc__observe_timeout(struct nipc__worker *worker, struct nipc__conn *conn);
+
+/* A silent client makes room, and is about to be closed. */
+void nipc__observe_evicted(struct nipc__worker *worker, struct nipc__conn *conn);
+
+/* Any session, before it is closed. */
+void nipc__observe_end(struct nipc__worker *worker, const struct nipc__conn *conn);
+
+/* Something did not fit. limit: a literal, its name in the config. */
+void nipc__observe_limit(struct nipc__worker *worker, const struct nipc__conn *conn,
+                         const char *limit, uint64_t value);
+
+/* Clients cannot be accepted for this reason; 0: they can again. */
+void nipc__observe_shortage(struct nipc__worker *worker, int error);
+
+/* An answer that was pending is pending no more. */
+void nipc__observe_pressure_end(struct nipc__worker *worker, const struct nipc__conn *conn);

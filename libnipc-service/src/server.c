@@ -15,12 +15,14 @@
 
 #include "abi.h"
 #include "limits.h"
+#include "log-private.h"
 #include "server-private.h"
 #include "stdaux.h"
 
 #define DEFAULT_TIMEOUT_MS      5000u
 #define DEFAULT_MAX_BATCH_ITEMS 65536u
 #define DEFAULT_MAX_SESSIONS    1024u
+#define DEFAULT_SAMPLE_EVERY    64u
 
 /* Requests of one lone client in one dispatch; chosen, not tuned. */
 #define DISPATCH_BUDGET 256u
@@ -88,6 +90,8 @@ static int load_config(struct nipc_server_config *c, const struct nipc_server_co
                 c->max_batch_items = DEFAULT_MAX_BATCH_ITEMS;
         if (!c->max_sessions)
                 c->max_sessions = DEFAULT_MAX_SESSIONS;
+        if (!c->metrics_sample_every)
+                c->metrics_sample_every = DEFAULT_SAMPLE_EVERY;
         if (!c->handshake_timeout_ms)
                 c->handshake_timeout_ms = DEFAULT_TIMEOUT_MS;
         if (!c->request_timeout_ms)
@@ -119,8 +123,10 @@ static int open_listener(struct nipc_server *server)
         r = nipc_listener_open(&config, &server->listener);
         if (r < 0)
                 return r;
+        server->n_stale = nipc_listener_get_n_stale(server->listener);
         server->path = strdup(nipc_listener_get_path(server->listener));
-        return server->path ? 0 : -ENOMEM;
+        server->service = strdup(c->service);
+        return server->path && server->service ? 0 : -ENOMEM;
 }
 
 static int make_workers(struct nipc_server *server)
@@ -137,6 +143,19 @@ static int make_workers(struct nipc_server *server)
                         return r;
         }
         return 0;
+}
+
+static void say_opened(const struct nipc_server *server)
+{
+        struct nipc_log_record record = NIPC__LOG_RECORD(NIPC_LOG_LISTENER_OPENED);
+        struct nipc__log *log = server->workers[0]->log;
+
+        nipc__log_say(log, record);
+        if (!server->n_stale)
+                return;
+        record.event = NIPC_LOG_STALE_CLEANED;
+        record.value = server->n_stale;
+        nipc__log_say(log, record);
 }
 
 static int server_new(const struct nipc_server_config *config, const struct nipc_handler *handler,
@@ -173,6 +192,7 @@ static int server_new(const struct nipc_server_config *config, const struct nipc
                 return r;
         }
         server->handler = *handler;
+        say_opened(server);
         *ret_server = server;
         return 0;
 }
@@ -194,14 +214,17 @@ NIPC__EXPORT int nipc_server_new(const struct nipc_server_config *config,
 }
 
 /* The last worker to leave closes the listener: new clients see at once that nobody is there. */
-void nipc__server_leave_listener(struct nipc_server *server)
+void nipc__server_leave_listener(struct nipc__worker *worker)
 {
+        struct nipc_server *server = worker->server;
+
         /* Pairs with itself: all other workers have finished with the listener. */
         if (atomic_fetch_sub_explicit(&server->n_watching, 1, memory_order_acq_rel) != 1)
                 return;
         pthread_mutex_lock(&server->lock);
         server->listener = nipc_listener_close(server->listener);
         pthread_mutex_unlock(&server->lock);
+        nipc__log_say(worker->log, NIPC__LOG_RECORD(NIPC_LOG_LISTENER_CLOSED));
 }
 
 /* Tells all workers, wherever they are: in a wait, or parked. Not for signal handlers. */
@@ -270,6 +293,7 @@ NIPC__EXPORT struct nipc_server *nipc_server_free(struct nipc_server *server)
         nipc_listener_close(server->listener);
         if (server->handler.release)
                 server->handler.release(server->handler.userdata);
+        free(server->service);
         free(server->path);
         free(server);
         return NULL;
@@ -285,10 +309,19 @@ static void park(struct nipc_server *server)
         pthread_mutex_unlock(&server->lock);
 }
 
+static void say_failed(const struct nipc__worker *worker, int error)
+{
+        struct nipc_log_record record = NIPC__LOG_RECORD(NIPC_LOG_WORKER_FAILED);
+
+        record.error = error;
+        nipc__log_say(worker->log, record);
+}
+
 static void *worker_main(void *userdata)
 {
         struct nipc__worker *worker = userdata;
         struct nipc_server *server = worker->server;
+        int r;
 
         for (;;) {
                 uint32_t flags = nipc__server_flags(server);
@@ -303,8 +336,10 @@ static void *worker_main(void *userdata)
                         park(server);
                         continue;
                 }
-                if (nipc__worker_turn(worker, NIPC_DEADLINE_NEVER) < 0) {
+                r = nipc__worker_turn(worker, NIPC_DEADLINE_NEVER);
+                if (r < 0) {
                         /* Nothing can be waited for any more: clients shall know, nobody spins. */
+                        say_failed(worker, r);
                         nipc__worker_cut(worker);
                         park(server);
                 }
@@ -361,6 +396,14 @@ NIPC__EXPORT int nipc_server_start(struct nipc_server *server)
         return r;
 }
 
+/* Our own counters, we are the worker. */
+static uint64_t count_answers(const struct nipc__worker *worker)
+{
+        return atomic_load_explicit(&worker->metrics.answers[NIPC_TRANSPORT_STATUS_OK],
+                                    memory_order_relaxed) +
+               atomic_load_explicit(&worker->metrics.n_failed, memory_order_relaxed);
+}
+
 NIPC__EXPORT int nipc_server_dispatch(struct nipc_server *server, uint32_t timeout_ms)
 {
         uint64_t before, after, deadline_ns = NIPC_DEADLINE_NOW;
@@ -372,8 +415,7 @@ NIPC__EXPORT int nipc_server_dispatch(struct nipc_server *server, uint32_t timeo
         if (is_inherited(server))
                 return -ECHILD;
         worker = server->workers[0];
-        before = atomic_load_explicit(&worker->n_requests, memory_order_relaxed) +
-                 atomic_load_explicit(&worker->n_failed, memory_order_relaxed);
+        before = count_answers(worker);
         if (timeout_ms)
                 deadline_ns = nipc_deadline_after_ms(timeout_ms);
         do {
@@ -382,8 +424,7 @@ NIPC__EXPORT int nipc_server_dispatch(struct nipc_server *server, uint32_t timeo
                 r = nipc__worker_turn(worker, deadline_ns);
                 if (r < 0)
                         return r;
-                after = atomic_load_explicit(&worker->n_requests, memory_order_relaxed) +
-                        atomic_load_explicit(&worker->n_failed, memory_order_relaxed);
+                after = count_answers(worker);
                 /* A client that is lingered with may go on, but not for ever. */
         } while ((after == before ||
                   (nipc__worker_lingers(worker) && after - before < DISPATCH_BUDGET)) &&
@@ -463,8 +504,12 @@ NIPC__EXPORT int nipc_server_get_status(const struct nipc_server *server,
         status.max_request_bytes = atomic_load_explicit(&server->request_bytes, relaxed);
         status.max_response_bytes = atomic_load_explicit(&server->response_bytes, relaxed);
         for (i = 0; i < server->n_workers; i++) {
-                status.n_requests += atomic_load_explicit(&server->workers[i]->n_requests, relaxed);
-                status.n_failed += atomic_load_explicit(&server->workers[i]->n_failed, relaxed);
+                const struct nipc__metrics *metrics = &server->workers[i]->metrics;
+
+                /* Pairs with nipc__count(). */
+                status.n_requests +=
+                        atomic_load_explicit(&metrics->answers[NIPC_TRANSPORT_STATUS_OK], relaxed);
+                status.n_failed += atomic_load_explicit(&metrics->n_failed, relaxed);
         }
         return nipc__abi_store(ret_status, &status, sizeof(status));
 }

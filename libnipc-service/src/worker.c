@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "log-private.h"
 #include "server-private.h"
 #include "stdaux.h"
 
@@ -74,6 +75,8 @@ int nipc__worker_new(struct nipc_server *server, struct nipc__worker **ret_worke
                 return -ENOMEM;
         worker->server = server;
         worker->n_lone_needed = MIN_LONE_TURNS;
+        nipc__metrics_init(&worker->metrics, nipc__server_sample_every(server),
+                           server->n_workers + 1);
         nipc__list_init(&worker->conns);
         nipc__list_init(&worker->graveyard);
         nipc__list_init(&worker->mail);
@@ -87,6 +90,9 @@ int nipc__worker_new(struct nipc_server *server, struct nipc__worker **ret_worke
         r = nipc_poller_new(&worker->poller);
         if (!r)
                 r = nipc_session_buffers_new(&worker->buffers);
+        if (!r)
+                r = nipc__log_new(server->config.log, server->config.log_userdata, server->service,
+                                  &worker->log);
         if (!r)
                 r = nipc_poller_add_listener(worker->poller, server->listener, worker);
         if (r < 0) {
@@ -117,7 +123,7 @@ static void worker_leave_listener(struct nipc__worker *worker)
                 nipc_poller_remove_listener(worker->poller, worker->server->listener);
         worker->is_watching = false;
         worker->resume_ns = 0;
-        nipc__server_leave_listener(worker->server);
+        nipc__server_leave_listener(worker);
 }
 
 static void worker_adopt_mail(struct nipc__worker *worker)
@@ -157,6 +163,7 @@ struct nipc__worker *nipc__worker_free(struct nipc__worker *worker)
         nipc_session_buffers_free(worker->buffers);
         nipc_poller_free(worker->poller);
         pthread_mutex_destroy(&worker->mail_lock);
+        free(worker->log);
         free(worker);
         return NULL;
 }
@@ -223,6 +230,7 @@ static int worker_assign(struct nipc__worker *worker, struct nipc_session *sessi
         conn->wait = NIPC__WAIT_NONE;
         conn->session = session;
         conn->state = NIPC__CONN_HANDSHAKE;
+        conn->outcome = NIPC_METRICS_HANDSHAKE_FAILED; /* unless something better is known */
         atomic_fetch_add_explicit(&worker->server->n_handshakes, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&chosen->load, 1, memory_order_relaxed);
         if (chosen == worker)
@@ -249,6 +257,7 @@ static bool worker_evict(struct nipc__worker *worker)
                        UINT64_C(1000000) * worker->server->config.handshake_timeout_ms;
         if (nipc_clock_now_ns() < connected_ns + UINT64_C(1000000) * ACCEPT_PAUSE_MS)
                 return false;
+        nipc__observe_evicted(worker, oldest);
         nipc__conn_close(worker, oldest);
         return true;
 }
@@ -264,6 +273,8 @@ static void worker_accept(struct nipc__worker *worker)
                 switch (r) {
                 case 0:
                         r = worker_assign(worker, session);
+                        if (!r)
+                                nipc__observe_shortage(worker, 0);
                         break;
                 case -EAGAIN:
                 case -ETIMEDOUT:
@@ -275,6 +286,7 @@ static void worker_accept(struct nipc__worker *worker)
                         break;
                 }
                 if (r < 0 && !worker_evict(worker)) {
+                        nipc__observe_shortage(worker, r);
                         worker_pause(worker);
                         return;
                 }
@@ -405,6 +417,7 @@ int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns)
         n = nipc_poller_wait(worker->poller, deadline_ns, events, N_EVENTS);
         if (NIPC__UNLIKELY(n < 0))
                 return n;
+        nipc__metrics_begin_turn(&worker->metrics, n);
         worker_note_lone(worker, events, n);
         for (i = 0; i < n; i++) {
                 if (NIPC__UNLIKELY(!events[i].userdata)) {

@@ -45,6 +45,7 @@ enum nipc_method {
         NIPC_METHOD_STRING_REVERSE = 3,
         NIPC_METHOD_CGROUPS_LOOKUP = 4,
         NIPC_METHOD_APPS_LOOKUP = 5,
+        NIPC_METHOD_STAT = 0x8000, /* any managed server of ours, beside its own method */
         NIPC_METHOD_IP_TO_ASN = 0x8001,
         NIPC_METHOD_PID_TRAFFIC = 0x8002,
         NIPC_METHOD_PRIVATE = 0x9000,

@@ -53,6 +53,7 @@
 #include <nipc/error.h>
 #include <nipc/header.h>
 #include <nipc/init.h>
+#include <nipc/log.h>
 #include <nipc/lookup.h>
 #include <nipc/string-reverse.h>
 #include <stdbool.h>
@@ -98,6 +99,9 @@ struct nipc_client_config {
         uint32_t max_lookup_keys;  /* asked for at once; 0: 65536 */
         uint32_t max_lookup_calls; /* requests that it may become; 0: 4096 */
         uint32_t max_lookup_bytes; /* of all its answers together, at least 16; 0: 64 MiB */
+        /* NULL, or told what happens, see <nipc/log.h>; log_userdata: borrowed until free. */
+        void (*log)(void *userdata, const struct nipc_log_record *record);
+        void *log_userdata;
 };
 
 #define NIPC_CLIENT_CONFIG_INIT NIPC_INIT(struct nipc_client_config)

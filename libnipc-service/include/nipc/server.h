@@ -36,6 +36,7 @@
 #include <nipc/error.h>
 #include <nipc/header.h>
 #include <nipc/init.h>
+#include <nipc/log.h>
 #include <nipc/lookup.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -80,7 +81,15 @@ struct nipc_server_config {
         bool set_endpoint_owner;
         uint32_t endpoint_uid;
         uint32_t endpoint_gid;
+        /* <nipc/metrics.h>. One request in so many is timed; 0: 64, 1: each. */
+        uint32_t metrics_sample_every;
+        bool hide_metrics; /* clients that ask for them hear UNSUPPORTED */
+        /* NULL, or told what happens, see <nipc/log.h>; log_userdata: borrowed until free. */
+        void (*log)(void *userdata, const struct nipc_log_record *record);
+        void *log_userdata;
 };
+
+#define NIPC_METRICS_NO_TIMES UINT32_MAX /* for metrics_sample_every: none is timed */
 
 #define NIPC_SERVER_CONFIG_INIT NIPC_INIT(struct nipc_server_config)
 
