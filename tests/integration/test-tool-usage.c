@@ -45,6 +45,16 @@ static const char *const wrong[] = {
         "ping a --count -1",
         "ls x",
         "doctor x",
+        "stat",
+        "stat a b",
+        "stat ../x",
+        "stat a --interval -1",
+        "stat a --timeout 0",
+        "stat a --prometheus --json",
+        "stat a --prometheus --interval 1",
+        "top x",
+        "top --interval 0",
+        "top --count -1",
         "clean ../x",
         "ping ../x",
         "serve increment --name ../x",
@@ -67,7 +77,7 @@ static const char *const wrong[] = {
 static const char *const helps[] = {
         "--help",        "-h",           "--version",     "serve --help", "call --help",
         "watch --help",  "ping --help",  "ls --help",     "clean --help", "encode --help",
-        "decode --help", "bench --help", "doctor --help",
+        "decode --help", "bench --help", "doctor --help", "stat --help",  "top --help",
 };
 
 /* Runs `nipc` with the words of `line`. */

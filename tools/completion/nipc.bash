@@ -41,7 +41,7 @@ _nipc_options()
 _nipc()
 {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-        local commands='serve call watch ping ls clean doctor bench encode decode'
+        local commands='serve call watch ping ls stat top clean doctor bench encode decode'
         local globals='--help --run-dir --auth-token --json'
         local command='' i words
         COMPREPLY=()
@@ -65,6 +65,8 @@ _nipc()
                 --timeout --profiles --max-request-bytes --max-response-bytes --repeat' ;;
         watch) words='cgroups-snapshot --interval --count --name --timeout --profiles' ;;
         ping) words="$(_nipc_endpoints) --count --interval --timeout --profiles --quiet" ;;
+        stat) words="$(_nipc_endpoints) --prometheus --interval --timeout" ;;
+        top) words='--interval --count' ;;
         clean) words=$(_nipc_endpoints) ;;
         bench) words='ping-pong pipeline batch snapshot large --profile --rate --duration --repeat
                 --placement --depth --items --bytes --csv' ;;

@@ -44,6 +44,8 @@ extern const struct command command_encode;
 extern const struct command command_ls;
 extern const struct command command_ping;
 extern const struct command command_serve;
+extern const struct command command_stat;
+extern const struct command command_top;
 extern const struct command command_watch;
 
 /*
