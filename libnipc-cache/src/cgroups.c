@@ -223,6 +223,15 @@ NIPC__EXPORT int nipc_cgroups_cache_get_status(struct nipc_cgroups_cache *cache,
         return nipc_cache_get_status(cache->generic, ret_status);
 }
 
+NIPC__EXPORT int nipc_cgroups_cache_format_metrics(struct nipc_cgroups_cache *cache,
+                                                   const char *service, char *buf, size_t capacity,
+                                                   size_t *ret_size)
+{
+        if (!cache)
+                return -EINVAL;
+        return nipc_cache_format_metrics(cache->generic, service, buf, capacity, ret_size);
+}
+
 NIPC__EXPORT int nipc_cgroups_cache_get_failure(const struct nipc_cgroups_cache *cache,
                                                 struct nipc_client_failure *ret_failure)
 {

@@ -148,6 +148,19 @@ static inline void nipc__text_metric(struct nipc__text *text, const char *name, 
         nipc__text_sample(text, name, NULL, NULL, value);
 }
 
+/* The age of what happened last at since_ms; no sample if that never was (0). */
+static inline void nipc__text_age(struct nipc__text *text, const char *name, const char *help,
+                                  uint64_t now_ms, uint64_t since_ms)
+{
+        nipc__text_describe(text, name, "gauge", help);
+        if (!since_ms)
+                return;
+        nipc__text_begin(text, name, "");
+        nipc__text_end(text);
+        nipc__text_add_seconds(text, (now_ms - since_ms) * 1000000);
+        nipc__text_add(text, "\n");
+}
+
 /* Whether all of it was written. Returns 0 or -ENOSPC; sets *ret_size in any case. */
 static inline int nipc__text_finish(const struct nipc__text *text, size_t *ret_size)
 {

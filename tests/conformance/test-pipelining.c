@@ -326,6 +326,41 @@ static void test_server_does_not_track(void)
         close(fd);
 }
 
-UTIL_MAIN(TAP_CASE(test_depths), TAP_CASE(test_window), TAP_CASE(test_duplicate),
-          TAP_CASE(test_duplicate_commit_again), TAP_CASE(test_max_in_flight), TAP_CASE(test_turns),
-          TAP_CASE(test_unknown), TAP_CASE(test_server_does_not_track))
+/* How full the memory of a ring is; other profiles have none that could be. */
+static void test_queued(void)
+{
+        struct nipc_header request = make_request(1);
+        size_t used = 77, capacity = 77, before;
+        struct pair_config config;
+        uint8_t payload[1000] = {0};
+        struct pair pair;
+
+        pipelining_config(&config);
+        tap_require(pair_open(&pair, &config));
+        util_eq_error(nipc_session_get_queued(NULL, &used, &capacity), -EINVAL);
+        util_eq_error(nipc_session_get_queued(pair.client, NULL, &capacity), -EINVAL);
+        if (conformance_profile()->selected != NIPC_PROFILE_RING) {
+                util_eq_error(nipc_session_get_queued(pair.client, &used, &capacity), -EOPNOTSUPP);
+                tap_eq_uint(used, 77);
+                pair_close(&pair);
+                return;
+        }
+        util_eq_error(nipc_session_get_queued(pair.client, &used, &capacity), 0);
+        tap_check(capacity >= 1000);
+        tap_eq_uint(used, 0);
+        do {
+                before = used;
+                util_eq_error(nipc_session_send(pair.client, &request, payload, sizeof(payload),
+                                                NIPC_DEADLINE_NOW),
+                              0);
+                request.message_id++;
+                util_eq_error(nipc_session_get_queued(pair.client, &used, &capacity), 0);
+                tap_check(used > before && used <= capacity);
+        } while (used > before && used + 2 * (used - before) <= capacity);
+        pair_close(&pair);
+}
+
+UTIL_MAIN(TAP_CASE(test_queued), TAP_CASE(test_depths), TAP_CASE(test_window),
+          TAP_CASE(test_duplicate), TAP_CASE(test_duplicate_commit_again),
+          TAP_CASE(test_max_in_flight), TAP_CASE(test_turns), TAP_CASE(test_unknown),
+          TAP_CASE(test_server_does_not_track))

@@ -180,6 +180,26 @@ static void test_top_rates(void)
         teardown(&fixture);
 }
 
+/* serve --log: a line for each event, on stderr. */
+static void test_log(void)
+{
+        g_autofree char *run_dir = process_make_dir();
+        struct process *server = process_serve(run_dir, "increment", "--log", NULL);
+        g_autofree char *opened = process_read_error_line(server);
+        g_autofree char *accepted = NULL;
+        g_autofree char *ended = NULL;
+
+        g_assert_cmpstr(opened, ==, "nipc serve: listener-opened service=increment");
+        g_assert_cmpint(process_nipc(run_dir, NULL, NULL, "call", "increment", "1", NULL), ==, 0);
+        accepted = process_read_error_line(server);
+        ended = process_read_error_line(server);
+        g_assert_true(g_str_has_prefix(accepted, "nipc serve: session-accepted "));
+        g_assert_true(g_str_has_prefix(ended, "nipc serve: session-ended "));
+        g_assert_true(g_str_has_suffix(ended, " error=ECONNRESET"));
+        g_assert_cmpint(process_stop(server), ==, 0);
+        process_remove_dir(run_dir);
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -189,6 +209,7 @@ int main(int argc, char **argv)
         g_test_add_func("/stat/prometheus", test_prometheus);
         g_test_add_func("/stat/nobody", test_nobody);
         g_test_add_func("/stat/too-small", test_too_small);
+        g_test_add_func("/stat/log", test_log);
         g_test_add_func("/top/once", test_top);
         g_test_add_func("/top/rates", test_top_rates);
         return g_test_run();

@@ -58,7 +58,7 @@ _nipc()
         case $command in
         '') words="$commands $globals --version" ;;
         serve) words='apps-lookup cgroups-lookup cgroups-snapshot echo increment ip-to-asn
-                pid-traffic string-reverse --name --source --method --profiles --workers
+                pid-traffic string-reverse --name --source --method --profiles --workers --log
                 --max-request-bytes --max-response-bytes --max-batch-items --max-sessions' ;;
         call) words='apps-lookup cgroups-lookup cgroups-snapshot increment ip-to-asn pid-traffic
                 raw string-reverse --name --batch --method --hex

@@ -45,6 +45,7 @@ struct serve_options {
         gint64 max_response_bytes;
         gint64 max_batch_items;
         gint64 max_sessions;
+        gboolean log;
 };
 
 static void serve_options_clear(struct serve_options *options)
@@ -90,6 +91,15 @@ static void on_fault(int number, siginfo_t *info, void *context)
                 return;
         signal(SIGBUS, SIG_DFL);
         raise(SIGBUS);
+}
+
+/* On whichever worker it happened: one write a line. */
+static void on_log(void *data, const struct nipc_log_record *record)
+{
+        char line[NIPC_LOG_LINE_SIZE];
+
+        if (nipc_log_format(record, line, sizeof(line)) == 0)
+                fprintf(stderr, "nipc serve: %s\n", line);
 }
 
 static void survive_faults(void)
@@ -244,6 +254,7 @@ static int open_and_serve(const struct command_context *context, const char *ser
         config.run_dir = context->run_dir;
         config.service = options->name ? options->name : provider->name;
         config.auth_token = context->auth_token;
+        config.log = options->log ? on_log : NULL;
         if (!endpoints_check_name(&command_serve, config.service))
                 return COMMAND_USAGE;
         if (!provider->open(&source, &config, &data, &error))
@@ -279,6 +290,8 @@ static int run(const struct command_context *context, int argc, char **argv)
                  "Most items in a batch (default: 65536)", "N"},
                 {"max-sessions", 0, 0, G_OPTION_ARG_INT64, &options.max_sessions,
                  "Most clients at a time (default: 1024)", "N"},
+                {"log", 0, 0, G_OPTION_ARG_NONE, &options.log,
+                 "Say on standard error when clients come and go, and what goes wrong", NULL},
                 {NULL},
         };
         int status;

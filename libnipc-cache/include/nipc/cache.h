@@ -174,6 +174,14 @@ struct nipc_cache_status {
 int nipc_cache_get_status(struct nipc_cache *cache, struct nipc_cache_status *ret_status);
 
 /*
+ * The status as text, see nipc_server_format_metrics() in <nipc/metrics.h>. service: the label of
+ * all of it, borrowed for the call. As get_status: any thread, never blocks.
+ * Returns 0, -EINVAL, -ENOSPC (*ret_size is what is needed). Since: 0.1
+ */
+int nipc_cache_format_metrics(struct nipc_cache *cache, const char *service, char *buf,
+                              size_t capacity, size_t *ret_size);
+
+/*
  * Why the last refresh failed: the client's failure, or that of an item. By the thread that
  * refreshes. Returns 0, -EINVAL. Since: 0.1
  */

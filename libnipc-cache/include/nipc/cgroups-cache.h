@@ -62,6 +62,8 @@ bool nipc_cgroups_cache_is_systemd(const struct nipc_cgroups_cache_snapshot *sna
 
 int nipc_cgroups_cache_get_status(struct nipc_cgroups_cache *cache,
                                   struct nipc_cache_status *ret_status);
+int nipc_cgroups_cache_format_metrics(struct nipc_cgroups_cache *cache, const char *service,
+                                      char *buf, size_t capacity, size_t *ret_size);
 int nipc_cgroups_cache_get_failure(const struct nipc_cgroups_cache *cache,
                                    struct nipc_client_failure *ret_failure);
 

@@ -186,6 +186,13 @@ int nipc_lookup_cache_get_status(const struct nipc_lookup_cache *cache,
                                  struct nipc_lookup_cache_status *ret_status);
 
 /*
+ * The status as text, see nipc_cache_format_metrics(). By the owner, never blocks.
+ * Returns 0, -EINVAL, -ENOSPC (*ret_size is what is needed). Since: 0.1
+ */
+int nipc_lookup_cache_format_metrics(const struct nipc_lookup_cache *cache, const char *service,
+                                     char *buf, size_t capacity, size_t *ret_size);
+
+/*
  * Why the last resolve or sweep failed: the client's failure, or the cache's own. By the owner.
  * Returns 0, -EINVAL. Since: 0.1
  */

@@ -412,7 +412,41 @@ static void test_busy(void)
         nipc_cache_free(gate.cache);
 }
 
-TAP_MAIN(TAP_CASE(test_refresh), TAP_CASE(test_failures_keep_the_old), TAP_CASE(test_bad_item),
-         TAP_CASE(test_shared_bytes), TAP_CASE(test_limit_fits_what_is_received),
-         TAP_CASE(test_cancel), TAP_CASE(test_arguments), TAP_CASE(test_out_of_memory),
-         TAP_CASE(test_busy))
+static bool has_line(const char *text, size_t size, const char *line)
+{
+        size_t n = strlen(line), i;
+
+        for (i = 0; i + n <= size; i++)
+                if ((!i || text[i - 1] == '\n') && !memcmp(text + i, line, n))
+                        return true;
+        return false;
+}
+
+static void test_metrics(void)
+{
+        struct nipc_cgroups_cache *cache = cache_new(0);
+        char text[4096];
+        size_t size = 0, needed;
+
+        tap_require(cache != NULL);
+        tap_eq_int(nipc_cgroups_cache_format_metrics(cache, "s", text, sizeof(text), &size), 0);
+        tap_check(has_line(text, size, "nipc_cache_populated{service=\"s\"} 0\n"));
+        tap_check(!has_line(text, size, "nipc_cache_age_seconds{"));
+        answer(3, 1);
+        tap_eq_int(nipc_cgroups_cache_refresh(cache, 0), 0);
+        tap_eq_int(nipc_cgroups_cache_format_metrics(cache, "s", NULL, 0, &needed), -ENOSPC);
+        tap_check(needed > size);
+        tap_eq_int(nipc_cgroups_cache_format_metrics(cache, "s", text, sizeof(text), &size), 0);
+        tap_check(has_line(text, size, "nipc_cache_items{service=\"s\"} 3\n"));
+        tap_check(has_line(text, size,
+                           "nipc_cache_refreshes_total{service=\"s\",result=\"ok\"} 1\n"));
+        tap_check(has_line(text, size, "nipc_cache_age_seconds{service=\"s\"} "));
+        tap_eq_int(nipc_cgroups_cache_format_metrics(cache, NULL, text, 1, &size), -EINVAL);
+        tap_eq_int(nipc_cgroups_cache_format_metrics(NULL, "s", text, 1, &size), -EINVAL);
+        nipc_cgroups_cache_free(cache);
+}
+
+TAP_MAIN(TAP_CASE(test_metrics), TAP_CASE(test_refresh), TAP_CASE(test_failures_keep_the_old),
+         TAP_CASE(test_bad_item), TAP_CASE(test_shared_bytes),
+         TAP_CASE(test_limit_fits_what_is_received), TAP_CASE(test_cancel),
+         TAP_CASE(test_arguments), TAP_CASE(test_out_of_memory), TAP_CASE(test_busy))

@@ -379,8 +379,28 @@ static void test_new(void)
         tap_eq_uint(alloc.n_blocks, 0);
 }
 
-TAP_MAIN(TAP_CASE(test_get_and_resolve), TAP_CASE(test_strings), TAP_CASE(test_keys_of_16_bytes),
-         TAP_CASE(test_age), TAP_CASE(test_stale), TAP_CASE(test_no_stale),
-         TAP_CASE(test_generations), TAP_CASE(test_generation_between_calls),
-         TAP_CASE(test_failures), TAP_CASE(test_not_connected), TAP_CASE(test_forget),
-         TAP_CASE(test_new))
+static void test_metrics(void)
+{
+        static const char misses[] =
+                "nipc_lookup_cache_keys_total{service=\"s\",result=\"miss\"} 1\n";
+        struct nipc_lookup_cache *cache = cache_new_with(nipc_apps_lookup_get_class(), NULL, 0);
+        char text[8192];
+        size_t size = 0;
+
+        tap_require(cache != NULL);
+        tap_eq_uint(get_pid(cache, 7), 0);
+        tap_eq_int(nipc_lookup_cache_format_metrics(cache, "s", text, 100, &size), -ENOSPC);
+        tap_require(size < sizeof(text));
+        tap_eq_int(nipc_lookup_cache_format_metrics(cache, "s", text, sizeof(text) - 1, &size), 0);
+        text[size] = '\0';
+        tap_check(strstr(text, misses) != NULL);
+        tap_check(strstr(text, "nipc_lookup_cache_wanted{service=\"s\"} 1\n") != NULL);
+        tap_eq_int(nipc_lookup_cache_format_metrics(cache, NULL, text, 1, &size), -EINVAL);
+        nipc_lookup_cache_free(cache);
+}
+
+TAP_MAIN(TAP_CASE(test_metrics), TAP_CASE(test_get_and_resolve), TAP_CASE(test_strings),
+         TAP_CASE(test_keys_of_16_bytes), TAP_CASE(test_age), TAP_CASE(test_stale),
+         TAP_CASE(test_no_stale), TAP_CASE(test_generations),
+         TAP_CASE(test_generation_between_calls), TAP_CASE(test_failures),
+         TAP_CASE(test_not_connected), TAP_CASE(test_forget), TAP_CASE(test_new))

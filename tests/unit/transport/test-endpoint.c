@@ -101,6 +101,24 @@ static void make_service(char *service, size_t length)
         service[n] = 0;
 }
 
+/* A server that takes a name over says how much of a dead one it removed. */
+static void test_stale_count(void)
+{
+        struct nipc_listener *listener = NULL;
+        int fd;
+
+        tap_eq_uint(nipc_listener_get_n_stale(NULL), 0);
+        util_eq_error(open_listener("takeover", &listener), 0);
+        tap_eq_uint(nipc_listener_get_n_stale(listener), 0);
+        listener = nipc_listener_close(listener);
+        fd = raw_listen("takeover", SOCK_SEQPACKET, 1);
+        tap_require(fd >= 0);
+        close(fd); /* the socket file stays */
+        util_eq_error(open_listener("takeover", &listener), 0);
+        tap_eq_uint(nipc_listener_get_n_stale(listener), 1);
+        listener = nipc_listener_close(listener);
+}
+
 static void test_longest_path(void)
 {
         struct nipc_listener *listener = NULL;
@@ -431,11 +449,11 @@ static void test_strange_lock_files(void)
         tap_eq_ptr(listener, NULL);
 }
 
-UTIL_MAIN(TAP_CASE(test_check_name), TAP_CASE(test_format_path), TAP_CASE(test_longest_path),
-          TAP_CASE(test_path_too_long), TAP_CASE(test_list), TAP_CASE(test_absent),
-          TAP_CASE(test_no_directory), TAP_CASE(test_regular_file), TAP_CASE(test_empty_directory),
-          TAP_CASE(test_full_directory), TAP_CASE(test_fifo), TAP_CASE(test_dangling_symlink),
-          TAP_CASE(test_symlink_to_file), TAP_CASE(test_symlink_to_live),
-          TAP_CASE(test_dead_sockets), TAP_CASE(test_live_without_lock),
-          TAP_CASE(test_live_with_full_backlog), TAP_CASE(test_locked),
-          TAP_CASE(test_stale_lock_file), TAP_CASE(test_strange_lock_files))
+UTIL_MAIN(TAP_CASE(test_check_name), TAP_CASE(test_format_path), TAP_CASE(test_stale_count),
+          TAP_CASE(test_longest_path), TAP_CASE(test_path_too_long), TAP_CASE(test_list),
+          TAP_CASE(test_absent), TAP_CASE(test_no_directory), TAP_CASE(test_regular_file),
+          TAP_CASE(test_empty_directory), TAP_CASE(test_full_directory), TAP_CASE(test_fifo),
+          TAP_CASE(test_dangling_symlink), TAP_CASE(test_symlink_to_file),
+          TAP_CASE(test_symlink_to_live), TAP_CASE(test_dead_sockets),
+          TAP_CASE(test_live_without_lock), TAP_CASE(test_live_with_full_backlog),
+          TAP_CASE(test_locked), TAP_CASE(test_stale_lock_file), TAP_CASE(test_strange_lock_files))
