@@ -169,6 +169,22 @@ static void print_json(const struct stat_reader *reader, const struct metrics *n
         output_json_builder(builder, FALSE);
 }
 
+/* As it came, but for what could drive a terminal, which no honest provider writes. */
+static void print_text(const char *text, gsize size)
+{
+        const char *end = text + size, *next;
+
+        for (; text < end; text = next + 1) {
+                g_autofree char *line = NULL;
+
+                next = memchr(text, '\n', (gsize)(end - text));
+                if (!next)
+                        next = end;
+                line = output_escape(text, (gsize)(next - text));
+                puts(line);
+        }
+}
+
 static int show_prometheus(struct stat_reader *reader)
 {
         g_autofree char *text = NULL;
@@ -177,7 +193,7 @@ static int show_prometheus(struct stat_reader *reader)
 
         if (r)
                 return r == -ECANCELED ? COMMAND_FAILURE : say_failure(reader, r);
-        fwrite(text, 1, size, stdout);
+        print_text(text, size);
         return COMMAND_SUCCESS;
 }
 

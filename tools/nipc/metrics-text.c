@@ -5,6 +5,7 @@
  */
 #include "metrics-text.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MAX_SAMPLES 4096
@@ -102,7 +103,7 @@ static gboolean parse_sample(struct metrics *metrics, char *line)
                 base = g_strndup(sample.name, strlen(sample.name) - strlen(suffixes[i]));
                 sample.is_counter = g_hash_table_contains(metrics->counters, base);
         }
-        if (end == at || *end || metrics->samples->len == MAX_SAMPLES)
+        if (end == at || *end || !isfinite(sample.value) || metrics->samples->len == MAX_SAMPLES)
                 return FALSE;
         g_array_append_val(metrics->samples, sample);
         return TRUE;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tap.h"
+#include "util-metrics.h"
 #include "util-service.h"
 
 static struct nipc_server_status status_of(struct nipc_server *server)
@@ -256,6 +257,7 @@ static void test_no_descriptors(void)
                 nipc_server_dispatch(server, 0);
         tap_check(n < 10);
         tap_eq_uint(status_of(server).n_handshakes, 0);
+        tap_eq_uint(util_metrics(server).n_shortages, 1);
         tap_check(pump_echo(server, fds[0]));
         /* One leaves: its descriptor serves the next at once. */
         close(fds[0]);
@@ -295,6 +297,9 @@ static void test_too_many_silent_clients(void)
         tap_check(util_pump(server, fds[0])); /* the oldest had to go */
         tap_eq_int(util_raw_receive(fds[0], &header, NULL, 0), -1);
         tap_check(status_of(server).n_handshakes <= 1024);
+        tap_check(util_metrics(server).n_evictions > 0);
+        tap_eq_uint(util_metrics(server).handshakes[NIPC_METRICS_HANDSHAKE_EVICTED],
+                    util_metrics(server).n_evictions);
         fd = util_pump_open(server, "crowd");
         tap_check(pump_echo(server, fd));
         close(fd);
