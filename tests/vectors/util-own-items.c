@@ -2,6 +2,8 @@
 
 #include "util-own-items.h"
 
+#include "util-vectors.h"
+
 #include <arpa/inet.h>
 
 static GPtrArray *kept;
@@ -23,23 +25,9 @@ void items_keep(gpointer memory)
 
 GByteArray *items_unhex(const char *text, size_t length)
 {
-        GByteArray *bytes = g_byte_array_new();
-        const char *end = text + length;
-        int high = -1;
+        g_autofree char *part = g_strndup(text, length);
 
-        for (; text < end; text++) {
-                int digit = g_ascii_xdigit_value(*text);
-                guint8 byte;
-
-                if (digit < 0)
-                        continue;
-                byte = (guint8)(high << 4 | digit);
-                if (high >= 0)
-                        g_byte_array_append(bytes, &byte, 1);
-                high = high < 0 ? digit : -1;
-        }
-        g_assert_cmpint(high, ==, -1);
-        return bytes;
+        return g_bytes_unref_to_array(unhex(part));
 }
 
 /* ---- fields ------------------------------------------------------------------------------- */
