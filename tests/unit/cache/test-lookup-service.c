@@ -31,7 +31,7 @@ static struct nipc_lookup_item items[N_PIDS];
 static bool start(struct util_lookup *lookup, bool is_apps, uint32_t profile)
 {
         util_lookup_init(lookup, is_apps ? "apps" : "cgroups", is_apps);
-        lookup->config.profiles = profile;
+        lookup->config.profiles = profile | NIPC_PROFILE_BASELINE; /* where it falls back */
         lookup->config.max_response_bytes = 8 << 20;
         lookup->config.initial_response_bytes = 8 << 20;
         return tap_check(util_lookup_start(lookup));
