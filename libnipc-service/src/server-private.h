@@ -198,6 +198,12 @@ void nipc__server_leave_listener(struct nipc__worker *worker);
 int nipc__worker_new(struct nipc_server *server, struct nipc__worker **ret_worker);
 struct nipc__worker *nipc__worker_free(struct nipc__worker *worker);
 
+/* Closes all it has, and leaves the listener; it can still be looked at. */
+void nipc__worker_end(struct nipc__worker *worker);
+
+/* It says nothing any more. */
+void nipc__worker_silence(struct nipc__worker *worker);
+
 /* Waits, and does what there is to do. Returns 0, or the poller's negative errno. */
 int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns);
 

@@ -260,8 +260,15 @@ static void free_workers(struct nipc_server *server)
 {
         uint32_t i;
 
+        /* What a child gives back goes on where it is: there is nothing to say. */
+        for (i = 0; i < server->n_workers && is_inherited(server); i++)
+                nipc__worker_silence(server->workers[i]);
         server_raise(server, NIPC__STOP | NIPC__QUIT);
         join_threads(server);
+        /* All of them are there until the last has said what there is to say: a log's callback may
+         * look at their counters. */
+        for (i = 0; i < server->n_workers; i++)
+                nipc__worker_end(server->workers[i]);
         for (i = 0; i < server->n_workers; i++)
                 nipc__worker_free(server->workers[i]);
         pthread_cond_destroy(&server->parked);

@@ -154,12 +154,23 @@ uint32_t nipc__worker_cut(struct nipc__worker *worker)
         return n;
 }
 
+void nipc__worker_end(struct nipc__worker *worker)
+{
+        nipc__worker_cut(worker);
+        worker_leave_listener(worker);
+}
+
+void nipc__worker_silence(struct nipc__worker *worker)
+{
+        free(worker->log);
+        worker->log = NULL;
+}
+
 struct nipc__worker *nipc__worker_free(struct nipc__worker *worker)
 {
         if (!worker)
                 return NULL;
-        nipc__worker_cut(worker);
-        worker_leave_listener(worker);
+        nipc__worker_end(worker);
         nipc_session_buffers_free(worker->buffers);
         nipc_poller_free(worker->poller);
         pthread_mutex_destroy(&worker->mail_lock);

@@ -23,9 +23,9 @@
  *
  * fork: a server stays its maker's. In a child start, dispatch, drain and get_fd return -ECHILD,
  * stop does nothing to the parent, and free gives back what the child has of it: the endpoint and
- * the sessions stay the parent's. Of a server whose threads run when it forks the child keeps the
- * connections until it runs another program or ends, so that clients do not see the end of a parent
- * that dies before.
+ * the sessions stay the parent's, and the log is told nothing. Of a server whose threads run when
+ * it forks the child keeps the connections until it runs another program or ends, so that clients
+ * do not see the end of a parent that dies before.
  *
  * Threading: start, dispatch, drain and free by one thread; stop from any thread and from signal
  * handlers; get_status from any thread. Handlers run on the workers, side by side when there are

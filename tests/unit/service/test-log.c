@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <nipc/log.h>
+#include <nipc/metrics.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,6 +67,50 @@ static void test_server_says(void)
         tap_eq_int(journal.last[NIPC_LOG_SESSION_ENDED].error, -ECONNRESET);
         nipc_server_free(server);
         tap_eq_uint(journal.n[NIPC_LOG_LISTENER_CLOSED], 1);
+}
+
+/* The callback may look at the server whenever it is called, while that is freed as well. */
+struct watcher {
+        _Atomic(struct nipc_server *) server; /* set once it is to be looked at */
+        unsigned n_ended;
+        uint64_t n_closed;
+};
+
+static void on_end(void *userdata, const struct nipc_log_record *record)
+{
+        struct nipc_server_metrics metrics = NIPC_SERVER_METRICS_INIT;
+        struct nipc_server_status status = NIPC_SERVER_STATUS_INIT;
+        struct watcher *watcher = userdata;
+        struct nipc_server *server = atomic_load(&watcher->server); /* pairs with the store */
+
+        if (!server || record->event != NIPC_LOG_SESSION_ENDED)
+                return;
+        watcher->n_ended++;
+        tap_eq_int(nipc_server_get_status(server, &status), 0);
+        tap_eq_int(nipc_server_get_metrics(server, &metrics), 0);
+        watcher->n_closed = metrics.sessions_closed[NIPC_METRICS_PROFILE_BASELINE];
+}
+
+static void test_looks_at_the_end(void)
+{
+        struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
+        struct watcher watcher = {NULL};
+        struct nipc_server *server;
+        int fds[8];
+
+        config.n_workers = 4;
+        config.log = on_end;
+        config.log_userdata = &watcher;
+        server = util_server(&config, "watched");
+        for (unsigned i = 0; i < 8; i++) /* two for each worker */
+                fds[i] = util_raw_open("watched", 1);
+        nipc_server_stop(server);
+        atomic_store(&watcher.server, server); /* pairs with the load in on_end() */
+        nipc_server_free(server);
+        tap_eq_uint(watcher.n_ended, 8);
+        tap_eq_uint(watcher.n_closed, 8);
+        for (unsigned i = 0; i < 8; i++)
+                close(fds[i]);
 }
 
 static void test_client_says(void)
@@ -163,5 +209,6 @@ static void test_format(void)
 
 UTIL_TEST_LEAKS_NOTHING
 
-TAP_MAIN(TAP_CASE(test_server_says), TAP_CASE(test_client_says), TAP_CASE(test_flood),
-         TAP_CASE(test_silent), TAP_CASE(test_format), TAP_CASE(test_leaks_nothing))
+TAP_MAIN(TAP_CASE(test_server_says), TAP_CASE(test_looks_at_the_end), TAP_CASE(test_client_says),
+         TAP_CASE(test_flood), TAP_CASE(test_silent), TAP_CASE(test_format),
+         TAP_CASE(test_leaks_nothing))

@@ -23,6 +23,7 @@ struct fixture {
         struct nipc_client *client;
         uint32_t profiles;
         unsigned n_released;
+        atomic_uint n_said; /* to the server's log */
 };
 
 static int increment(void *userdata, const struct nipc_request *request, void *response,
@@ -40,6 +41,13 @@ static int increment(void *userdata, const struct nipc_request *request, void *r
 static void release(void *userdata)
 {
         (*(unsigned *)userdata)++;
+}
+
+static void on_log(void *userdata, const struct nipc_log_record *record)
+{
+        struct fixture *f = userdata;
+
+        atomic_fetch_add(&f->n_said, 1); /* by whichever worker */
 }
 
 static struct nipc_client *make_client(uint32_t profiles)
@@ -71,6 +79,8 @@ static bool fixture_init(struct fixture *f, uint32_t profiles, uint32_t n_worker
         config.service = "fork";
         config.profiles = profiles;
         config.n_workers = n_workers;
+        config.log = on_log;
+        config.log_userdata = f;
         if (!util_eq_error(nipc_server_new(&config, &handler, &f->server), 0))
                 return false;
         if (n_workers && !util_eq_error(nipc_server_start(f->server), 0))
@@ -236,6 +246,7 @@ static void use_server_in_child(void *userdata)
 {
         struct nipc_server_status status = NIPC_SERVER_STATUS_INIT;
         struct fixture *f = userdata;
+        unsigned n_said;
         int r;
 
         forbid_io();
@@ -248,8 +259,10 @@ static void use_server_in_child(void *userdata)
         util_eq_error(nipc_server_drain(f->server, 1000), -ECHILD);
         util_eq_error(nipc_server_get_status(f->server, &status), 0);
         nipc_server_stop(f->server);
+        n_said = atomic_load(&f->n_said); /* there is one thread */
         f->server = nipc_server_free(f->server);
-        tap_eq_uint(f->n_released, 1); /* the child's copy */
+        tap_eq_uint(atomic_load(&f->n_said), n_said); /* for nothing has ended */
+        tap_eq_uint(f->n_released, 1);                /* the child's copy */
         tap_check(is_live());
 }
 
