@@ -386,6 +386,8 @@ NIPC__EXPORT int nipc_session_get_queued(const struct nipc_session *session, siz
 {
         if (!session || !ret_used || !ret_capacity)
                 return -EINVAL;
+        if (nipc__fork_is_inherited(&session->made_by))
+                return -ECHILD;
         if (!session->plane)
                 return -ENOTCONN;
         if (!session->ring)

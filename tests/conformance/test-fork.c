@@ -14,6 +14,7 @@ static void try_everything(struct nipc_session *session, enum nipc_kind kind)
 {
         struct nipc_header header = make_request(99);
         struct nipc_message message;
+        size_t used, capacity;
         void *payload = NULL;
 
         header.kind = kind;
@@ -31,6 +32,7 @@ static void try_everything(struct nipc_session *session, enum nipc_kind kind)
         util_eq_error(nipc_session_reserve(session, 8, &payload), -ECHILD);
         tap_check(!payload);
         util_eq_error(nipc_session_get_fd(session), -ECHILD);
+        util_eq_error(nipc_session_get_queued(session, &used, &capacity), -ECHILD);
         nipc_session_discard(session);
 }
 

@@ -309,7 +309,8 @@ size_t nipc_session_get_in_flight(const struct nipc_session *session);
  * How full the memory is that our messages lie in until the peer has read them: *ret_used of
  * *ret_capacity bytes. The peer tells now and then what it has read, so that the true number may be
  * less by a quarter of the capacity. Costs a look at memory that the peer writes.
- * Returns 0, -EINVAL, -ENOTCONN, or -EOPNOTSUPP on profiles that have no such memory. Since: 0.1
+ * Returns 0, -EINVAL, -ENOTCONN, -ECHILD, or -EOPNOTSUPP on profiles that have no such memory.
+ * Since: 0.1
  */
 int nipc_session_get_queued(const struct nipc_session *session, size_t *ret_used,
                             size_t *ret_capacity);
