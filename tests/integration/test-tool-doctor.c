@@ -218,6 +218,7 @@ static void kill_for_waits(gpointer data)
 {
         static const int calls[] = {SYS_futex_waitv, SYS_io_submit};
 
+        signal(SIGCHLD, SIG_IGN); /* as some who start programs have it, and leave it */
         if (!util_seccomp_install(calls, G_N_ELEMENTS(calls), UTIL_SECCOMP_KILL))
                 _exit(CANNOT);
 }

@@ -197,6 +197,8 @@ void doctor_run(const struct doctor_check *check, const struct doctor_place *pla
                 struct doctor_finding *ret_finding)
 {
         *ret_finding = (struct doctor_finding){0};
+        /* Whoever started us may ignore it; the kernel then keeps from us how children ended. */
+        signal(SIGCHLD, SIG_DFL);
         run(check, place, ret_finding);
         if (ret_finding->result == DOCTOR_OK)
                 return;
