@@ -8,7 +8,14 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_SAMPLES 4096
+/*
+ * Far above what our providers write; chosen. A text that is made for it shall not keep us busy for
+ * longer than a moment: names are compared with each other, and columns are as wide as their cells.
+ */
+#define MAX_TEXT_BYTES 1048576
+#define MAX_LINE_BYTES 1024
+#define MAX_SAMPLES    4096
+#define MAX_TYPES      1024
 
 struct metrics {
         char *text;
@@ -110,26 +117,40 @@ static gboolean parse_sample(struct metrics *metrics, char *line)
 }
 
 /* `# TYPE name type`; other comments are nothing to us. */
-static void parse_comment(struct metrics *metrics, char *line)
+static gboolean parse_comment(struct metrics *metrics, char *line)
 {
         char *name, *type;
 
         if (!g_str_has_prefix(line, "# TYPE "))
-                return;
+                return TRUE;
         name = line + strlen("# TYPE ");
         type = strchr(name, ' ');
         if (!type)
-                return;
+                return TRUE;
         *type++ = '\0';
         if (strcmp(type, "gauge") != 0)
                 g_hash_table_add(metrics->counters, name);
+        return g_hash_table_size(metrics->counters) <= MAX_TYPES;
+}
+
+/* One that ends with a newline. */
+static gboolean parse_line(struct metrics *metrics, char *line, gsize size)
+{
+        if (!size)
+                return TRUE;
+        if (size > MAX_LINE_BYTES)
+                return FALSE;
+        return *line == '#' ? parse_comment(metrics, line) : parse_sample(metrics, line);
 }
 
 struct metrics *metrics_parse(const char *text, gsize size)
 {
-        struct metrics *metrics = g_new0(struct metrics, 1);
+        struct metrics *metrics;
         char *line, *next;
 
+        if (size > MAX_TEXT_BYTES)
+                return NULL;
+        metrics = g_new0(struct metrics, 1);
         metrics->text = g_strndup(text, size);
         metrics->samples = g_array_new(FALSE, FALSE, sizeof(struct metrics_sample));
         metrics->counters = g_hash_table_new(g_str_hash, g_str_equal);
@@ -137,14 +158,12 @@ struct metrics *metrics_parse(const char *text, gsize size)
                 next = strchr(line, '\n');
                 if (next)
                         *next++ = '\0';
-                if (*line == '#') {
-                        parse_comment(metrics, line);
-                } else if (!next || (*line && !parse_sample(metrics, line))) {
+                else if (*line == '#') /* cut off, and means nothing */
+                        break;
+                if (!next || !parse_line(metrics, line, (gsize)(next - line) - 1)) {
                         metrics_free(metrics);
                         return NULL;
                 }
-                if (!next)
-                        break;
         }
         return metrics;
 }

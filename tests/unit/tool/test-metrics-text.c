@@ -76,6 +76,33 @@ static void test_nonsense(void)
                 g_assert_null(metrics_parse(texts[i], strlen(texts[i])));
 }
 
+/*
+ * Names that all have one hash, in numbers that would take minutes to compare; a cell that would
+ * make a table of gigabytes; more text than any provider writes.
+ */
+static void test_hostile(void)
+{
+        GString *text = g_string_new(NULL);
+
+        for (guint i = 0; i < 1u << 15; i++) {
+                g_string_append(text, "# TYPE ");
+                for (guint bit = 0; bit < 15; bit++)
+                        g_string_append(text, i & 1u << bit ? "Ez" : "FY");
+                g_string_append(text, " counter\n");
+        }
+        g_assert_null(metrics_parse(text->str, text->len));
+        g_string_assign(text, "a{b=\"");
+        for (guint i = 0; i < 1024; i++)
+                g_string_append_c(text, 'x');
+        g_string_append(text, "\"} 1\n");
+        g_assert_null(metrics_parse(text->str, text->len));
+        g_string_assign(text, "");
+        while (text->len <= 1048576)
+                g_string_append(text, "# HELP a b\n");
+        g_assert_null(metrics_parse(text->str, text->len));
+        g_string_free(text, TRUE);
+}
+
 /* Cut anywhere it is understood or not, and nothing is read beyond it. */
 static void test_cut(void)
 {
@@ -92,6 +119,7 @@ int main(int argc, char **argv)
         g_test_add_func("/metrics-text/good", test_good);
         g_test_add_func("/metrics-text/percentiles", test_percentiles);
         g_test_add_func("/metrics-text/nonsense", test_nonsense);
+        g_test_add_func("/metrics-text/hostile", test_hostile);
         g_test_add_func("/metrics-text/cut", test_cut);
         return g_test_run();
 }
