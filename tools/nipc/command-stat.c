@@ -143,12 +143,9 @@ static void add_sample(JsonBuilder *builder, const struct metrics_sample *sample
         for (guint i = 0; i < sample->n_labels; i++)
                 output_add_string(builder, sample->labels[i].name, sample->labels[i].value);
         json_builder_end_object(builder);
-        json_builder_set_member_name(builder, "value");
-        json_builder_add_double_value(builder, sample->value);
-        if (before && sample->is_counter) {
-                json_builder_set_member_name(builder, "per_second");
-                json_builder_add_double_value(builder, get_rate(sample, before, seconds));
-        }
+        output_add_double(builder, "value", sample->value);
+        if (before && sample->is_counter)
+                output_add_double(builder, "per_second", get_rate(sample, before, seconds));
         json_builder_end_object(builder);
 }
 

@@ -14,6 +14,7 @@
 #include "stat-reader.h"
 
 #include <errno.h>
+#include <math.h>
 #include <nipc/endpoint.h>
 #include <stdio.h>
 #include <string.h>
@@ -256,11 +257,8 @@ static void add_json(JsonBuilder *builder, const struct service *service)
         for (int i = 0; i < N_FIGURES; i++) {
                 double value = get_figure(service, (enum figure)i);
 
-                json_builder_set_member_name(builder, figures[i].json);
-                if (value < 0)
-                        json_builder_add_null_value(builder);
-                else
-                        json_builder_add_double_value(builder, value * figures[i].scale);
+                output_add_double(builder, figures[i].json,
+                                  value < 0 ? INFINITY : value * figures[i].scale);
         }
         json_builder_end_object(builder);
 }

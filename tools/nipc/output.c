@@ -4,6 +4,7 @@
 
 #include "codec/codec.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -41,6 +42,15 @@ void output_add_number(JsonBuilder *builder, const char *name, int64_t value)
                 json_builder_add_null_value(builder);
         else
                 json_builder_add_int_value(builder, value);
+}
+
+void output_add_double(JsonBuilder *builder, const char *name, double value)
+{
+        json_builder_set_member_name(builder, name);
+        if (isfinite(value))
+                json_builder_add_double_value(builder, value);
+        else
+                json_builder_add_null_value(builder);
 }
 
 char *output_escape(const char *text, size_t len)

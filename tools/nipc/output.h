@@ -22,6 +22,10 @@ void output_add_string(JsonBuilder *builder, const char *name, const char *value
 /* The same for a number that is never negative; if it is, it is unknown: null. */
 void output_add_number(JsonBuilder *builder, const char *name, int64_t value);
 
+/* The same for one that need not be whole. JSON has no other numbers than finite ones: else null.
+ */
+void output_add_double(JsonBuilder *builder, const char *name, double value);
+
 /* Text as it is, but for control characters and invalid UTF-8, which become \xNN. Owned. */
 char *output_escape(const char *text, size_t len);
 
