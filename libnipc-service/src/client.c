@@ -444,7 +444,9 @@ NIPC__EXPORT void nipc_client_reset_cancel(struct nipc_client *client)
             nipc_cancel_is_inherited(client->cancel))
                 return;
         /* Being cancelled ended the session, whether a call noticed or not. */
-        if (client->session)
+        if (client->session) {
+                nipc__client_fail(client, -ECANCELED, "call"); /* as a call would have said */
                 nipc__client_drop(client, NIPC_CLIENT_STATE_BROKEN);
+        }
         nipc_cancel_reset(client->cancel);
 }

@@ -333,8 +333,9 @@ static NIPC__COLD int check_call(struct lookup *lookup, uint32_t max_calls)
         struct nipc_client *client = lookup->client;
 
         if (nipc_cancel_is_triggered(client->cancel)) {
+                nipc__client_fail(client, -ECANCELED, "call"); /* which is why, to the log too */
                 nipc__client_drop(client, NIPC_CLIENT_STATE_BROKEN);
-                return nipc__client_fail(client, -ECANCELED, "call");
+                return -ECANCELED;
         }
         if (nipc_clock_now_ns() >= deadline_of(lookup))
                 return nipc__client_fail(client, -ETIMEDOUT, "call");

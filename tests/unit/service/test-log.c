@@ -146,6 +146,32 @@ static void test_client_says(void)
         nipc_server_free(server);
 }
 
+/* A session that a cancel ended, which no call noticed, did not end for what failed before. */
+static void test_client_says_cancelled(void)
+{
+        struct nipc_client_config config = NIPC_CLIENT_CONFIG_INIT;
+        struct nipc_server_config server_config = NIPC_SERVER_CONFIG_INIT;
+        struct journal journal = {.n = {0}};
+        struct nipc_server *server;
+        struct nipc_client *client = NULL;
+
+        config.run_dir = util_run_dir();
+        config.service = "cancelled";
+        config.log = on_log;
+        config.log_userdata = &journal;
+        tap_eq_int(nipc_client_new(&config, &client), 0);
+        nipc_client_refresh(client); /* nobody is there */
+        server_config.n_workers = 1;
+        server = util_server(&server_config, "cancelled");
+        tap_eq_int(nipc_client_refresh(client), 1);
+        nipc_client_cancel(client);
+        nipc_client_reset_cancel(client);
+        tap_eq_uint(journal.n[NIPC_LOG_DISCONNECTED], 1);
+        tap_eq_int(journal.last[NIPC_LOG_DISCONNECTED].error, -ECANCELED);
+        nipc_client_free(client);
+        nipc_server_free(server);
+}
+
 static void test_flood(void)
 {
         struct journal journal = {.n = {0}};
@@ -210,5 +236,5 @@ static void test_format(void)
 UTIL_TEST_LEAKS_NOTHING
 
 TAP_MAIN(TAP_CASE(test_server_says), TAP_CASE(test_looks_at_the_end), TAP_CASE(test_client_says),
-         TAP_CASE(test_flood), TAP_CASE(test_silent), TAP_CASE(test_format),
-         TAP_CASE(test_leaks_nothing))
+         TAP_CASE(test_client_says_cancelled), TAP_CASE(test_flood), TAP_CASE(test_silent),
+         TAP_CASE(test_format), TAP_CASE(test_leaks_nothing))
