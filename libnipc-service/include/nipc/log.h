@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 #define NIPC_LOG_BURST     10u
-#define NIPC_LOG_LINE_SIZE 256u /* for any line of nipc_log_format() */
+#define NIPC_LOG_LINE_SIZE 512u /* for any line of nipc_log_format() */
 
 /* Numbers stay what they are: they may be kept, compared and filtered by. */
 enum nipc_log_event {

@@ -3,6 +3,7 @@
 /* What servers and clients say of themselves, how much of it, and how it reads. */
 
 #include <errno.h>
+#include <nipc/endpoint.h>
 #include <nipc/log.h>
 #include <nipc/metrics.h>
 #include <stdatomic.h>
@@ -233,8 +234,29 @@ static void test_format(void)
         tap_eq_str(nipc_log_event_name(UINT32_MAX), "unknown");
 }
 
+/* All that a record can have, of the longest: its end is there, too. */
+static void test_format_longest(void)
+{
+        struct nipc_log_record record = NIPC__LOG_RECORD(NIPC_LOG_CONNECT_FAILED);
+        char name[NIPC_ENDPOINT_PATH_MAX], line[NIPC_LOG_LINE_SIZE];
+        const char *end;
+
+        memset(name, 'n', sizeof(name) - 1);
+        name[sizeof(name) - 1] = '\0';
+        record.service = name;
+        record.session_id = record.value = record.n_suppressed = UINT64_MAX;
+        record.peer_pid = record.peer_uid = INT64_MAX;
+        record.profile = 0xffff;
+        record.transport_status = NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED;
+        record.step = "a literal that is longer than any that there is in the library";
+        record.error = INT32_MIN;
+        tap_eq_int(nipc_log_format(&record, line, sizeof(line)), 0);
+        end = strstr(line, " suppressed=");
+        tap_check(end && !strcmp(end, " suppressed=18446744073709551615"));
+}
+
 UTIL_TEST_LEAKS_NOTHING
 
 TAP_MAIN(TAP_CASE(test_server_says), TAP_CASE(test_looks_at_the_end), TAP_CASE(test_client_says),
          TAP_CASE(test_client_says_cancelled), TAP_CASE(test_flood), TAP_CASE(test_silent),
-         TAP_CASE(test_format), TAP_CASE(test_leaks_nothing))
+         TAP_CASE(test_format), TAP_CASE(test_format_longest), TAP_CASE(test_leaks_nothing))
