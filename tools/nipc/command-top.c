@@ -22,7 +22,7 @@
 
 #define PREFIX "nipc_server_"
 
-/* A provider that does not answer delays the picture by that much, and not for longer. */
+/* Each provider that does not answer delays the picture by that much, and not for longer. */
 #define TOP_TIMEOUT_MS 500
 
 struct service {
