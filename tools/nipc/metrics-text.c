@@ -148,7 +148,7 @@ struct metrics *metrics_parse(const char *text, gsize size)
         struct metrics *metrics;
         char *line, *next;
 
-        if (size > MAX_TEXT_BYTES)
+        if (size > MAX_TEXT_BYTES || memchr(text, '\0', size))
                 return NULL;
         metrics = g_new0(struct metrics, 1);
         metrics->text = g_strndup(text, size);

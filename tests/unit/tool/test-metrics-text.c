@@ -74,6 +74,7 @@ static void test_nonsense(void)
 
         for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
                 g_assert_null(metrics_parse(texts[i], strlen(texts[i])));
+        g_assert_null(metrics_parse("\0a 1\n", 5)); /* and not what is before it */
 }
 
 /*
