@@ -111,16 +111,33 @@ static void test_own_process(struct fixture *fixture, gconstpointer data)
         g_assert_cmpint(process_stop(server), ==, 0);
 }
 
+/* Some containers have none. */
+static gboolean has_cgroups(void)
+{
+        GDir *dir = g_dir_open("/sys/fs/cgroup", 0, NULL);
+        gboolean has_any = dir && g_dir_read_name(dir);
+
+        if (dir)
+                g_dir_close(dir);
+        return has_any;
+}
+
 /* What apps-lookup says is in /proc, and cgroups-lookup knows it. */
 static void test_own_cgroup(struct fixture *fixture, gconstpointer data)
 {
-        struct process *apps = process_serve(fixture->run_dir, "apps-lookup", NULL);
-        struct process *cgroups = process_serve(fixture->run_dir, "cgroups-lookup", NULL);
+        struct process *apps, *cgroups;
         g_autofree char *pid = g_strdup_printf("%d", getpid());
         g_autoptr(JsonParser) parser = json_parser_new();
         g_autofree char *path = NULL, *line = NULL, *own = NULL;
-        JsonObject *item = call_one(fixture, "apps-lookup", pid, parser);
+        JsonObject *item;
 
+        if (!has_cgroups()) {
+                g_test_skip("no cgroup hierarchy");
+                return;
+        }
+        apps = process_serve(fixture->run_dir, "apps-lookup", NULL);
+        cgroups = process_serve(fixture->run_dir, "cgroups-lookup", NULL);
+        item = call_one(fixture, "apps-lookup", pid, parser);
         path = g_strdup(json_object_get_string_member(item, "cgroup_path"));
         if (json_object_get_int_member(item, "cgroup_status") == 0) {
                 g_assert_true(g_file_get_contents("/proc/self/cgroup", &own, NULL, NULL));
