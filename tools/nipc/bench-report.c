@@ -14,7 +14,7 @@
 const char *const bench_scenario_names[SUBJECT_N_SCENARIOS] = {
         [SUBJECT_PING_PONG] = "ping-pong", [SUBJECT_PIPELINE] = "pipeline",
         [SUBJECT_BATCH] = "batch",         [SUBJECT_SNAPSHOT] = "snapshot",
-        [SUBJECT_LARGE] = "large",
+        [SUBJECT_LARGE] = "large",         [SUBJECT_CLIENTS] = "clients",
 };
 
 const char *const bench_placement_names[BENCH_N_PLACEMENTS] = {
@@ -22,6 +22,15 @@ const char *const bench_placement_names[BENCH_N_PLACEMENTS] = {
         [BENCH_PLACEMENT_SAME] = "same",
         [BENCH_PLACEMENT_TWO] = "two",
 };
+
+char *bench_format_scenario(const struct bench *bench)
+{
+        const char *name = bench_scenario_names[bench->scenario];
+
+        if (bench->scenario == SUBJECT_CLIENTS)
+                return g_strdup_printf("%s-%u", name, bench->options.n_clients);
+        return g_strdup(name);
+}
 
 void bench_report_columns(FILE *csv)
 {
@@ -34,14 +43,14 @@ void bench_report_row(const struct bench *bench, const struct bench_track *track
 {
         const struct bench_result *result =
                 &g_array_index(track->results, struct bench_result, track->results->len - 1);
+        g_autofree char *scenario = bench_format_scenario(bench);
 
         fprintf(bench->csv,
                 "%s,%s,%s,%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
                 ",%.3f,%.1f,%.3f,%.3f,%.3f,%.3f,%.3f\n",
-                bench_scenario_names[bench->scenario], track->subject->name,
-                bench_placement_names[bench->placement], bench->rate, repeat, result->duration_s,
-                result->throughput, result->p50_us, result->p99_us, result->p999_us,
-                result->client_cpu, result->server_cpu);
+                scenario, track->subject->name, bench_placement_names[bench->placement],
+                bench->rate, repeat, result->duration_s, result->throughput, result->p50_us,
+                result->p99_us, result->p999_us, result->client_cpu, result->server_cpu);
         fflush(bench->csv);
 }
 
@@ -73,6 +82,11 @@ static double get_p50(const struct bench_result *result)
         return result->p50_us;
 }
 
+static double get_p99(const struct bench_result *result)
+{
+        return result->p99_us;
+}
+
 static double get_cores(const struct bench_result *result)
 {
         return result->client_cpu + result->server_cpu;
@@ -96,15 +110,17 @@ static struct spread spread_of(const struct bench_track *track, const struct ben
 void bench_report_summary(const struct bench *bench, const struct bench_track *tracks,
                           guint n_tracks)
 {
-        fprintf(stderr, "%s, %s, medians of %" G_GINT64_FORMAT ":\n",
-                bench_scenario_names[bench->scenario], bench_placement_names[bench->placement],
-                bench->repeat);
+        g_autofree char *scenario = bench_format_scenario(bench);
+
+        fprintf(stderr, "%s, %s, medians of %" G_GINT64_FORMAT ":\n", scenario,
+                bench_placement_names[bench->placement], bench->repeat);
         for (guint i = 0; i < n_tracks; i++) {
                 const struct bench_track *track = &tracks[i];
 
-                fprintf(stderr, "  %s: %.0f/s, p50 %.3f us, %.2f cores", track->subject->name,
-                        spread_of(track, NULL, get_throughput).median,
+                fprintf(stderr, "  %s: %.0f/s, p50 %.3f us, p99 %.3f us, %.2f cores",
+                        track->subject->name, spread_of(track, NULL, get_throughput).median,
                         spread_of(track, NULL, get_p50).median,
+                        spread_of(track, NULL, get_p99).median,
                         spread_of(track, NULL, get_cores).median);
                 for (guint k = 0; track->subject->profile && k < n_tracks; k++) {
                         struct spread ratio;

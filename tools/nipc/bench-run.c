@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define SLICE_NS   UINT64_C(100000000)
@@ -122,12 +123,24 @@ static int slice_pipeline(struct bench_track *track, uint64_t end_ns)
         return 0;
 }
 
+static int slice_crowd(struct bench_track *track, uint64_t end_ns)
+{
+        uint64_t before = track->latency.count;
+        int r = track->subject->crowd(track->client, end_ns, &track->latency);
+
+        track->n_done += track->latency.count - before;
+        return r;
+}
+
 /* A round trip that does not count: the other side is awake and near when we begin. */
 static int touch(struct bench_track *track)
 {
+        static struct histogram ignored;
         uint64_t value = track->next_value++;
         int r;
 
+        if (track->options.scenario == SUBJECT_CLIENTS)
+                return track->subject->crowd(track->client, 0, &ignored);
         if (track->options.scenario != SUBJECT_PIPELINE)
                 return choose_call(track)(track->client, value);
         r = track->subject->send(track->client, value);
@@ -151,6 +164,8 @@ static int measure_slice(const struct bench *bench, struct bench_track *track, u
         set_pacing(bench->rate > 0);
         if (bench->scenario == SUBJECT_PIPELINE)
                 r = slice_pipeline(track, start_ns + length_ns);
+        else if (bench->scenario == SUBJECT_CLIENTS)
+                r = slice_crowd(track, start_ns + length_ns);
         else
                 r = slice_single(bench, track, start_ns + length_ns);
         set_pacing(false);
@@ -332,10 +347,30 @@ static void remove_directory(const char *path)
         g_rmdir(path);
 }
 
+/* For all tracks at once; servers inherit it. */
+static int raise_descriptor_limit(const struct round *round)
+{
+        rlim_t wanted = (rlim_t)round->n_tracks * (round->bench->options.n_clients + 64);
+        struct rlimit limit;
+
+        if (round->bench->scenario != SUBJECT_CLIENTS)
+                return COMMAND_SUCCESS;
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+                limit.rlim_cur = wanted;
+                if (limit.rlim_max < wanted)
+                        limit.rlim_max = wanted; /* root may */
+                if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                        return command_fail(&command_bench, "%u clients need %llu descriptors: %s",
+                                            round->bench->options.n_clients,
+                                            (unsigned long long)wanted, g_strerror(errno));
+        }
+        return COMMAND_SUCCESS;
+}
+
 static int run_round(struct round *round)
 {
         const struct bench *bench = round->bench;
-        int status = COMMAND_SUCCESS;
+        int status = raise_descriptor_limit(round);
 
         if (!round->n_tracks)
                 return command_fail(&command_bench, "nothing to measure has %s",

@@ -12,7 +12,7 @@
 #include <glib.h>
 #include <stdio.h>
 
-#define BENCH_MAX_SUBJECTS 8
+#define BENCH_MAX_SUBJECTS 9
 
 enum bench_placement {
         BENCH_PLACEMENT_FREE,
@@ -65,6 +65,9 @@ struct bench {
  * which were left out. Returns COMMAND_*.
  */
 int bench_run_scenario(const struct bench *bench);
+
+/* As rows and the summary call it: with the number of clients, where there are many. Owned. */
+char *bench_format_scenario(const struct bench *bench);
 
 void bench_report_columns(FILE *csv);
 void bench_report_row(const struct bench *bench, const struct bench_track *track, gint64 repeat);

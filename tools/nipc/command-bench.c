@@ -20,13 +20,16 @@
 #define DEFAULT_BYTES          (1024 * 1024)
 #define MAX_BATCH_ITEMS        8192 /* a bare packet of that many fits default socket buffers */
 #define MAX_SNAPSHOT_ITEMS     100000
+#define DEFAULT_CLIENTS        "1,8,32,128,512,1000,4000"
+#define MAX_CLIENTS            100000
 #define MAX_BYTES              (64u * 1024 * 1024) /* what a client holds at most by itself */
 
 static const char *const default_scenarios[] = {"ping-pong", "pipeline", "batch", NULL};
 
 static const struct subject *const subjects[] = {
-        &subject_baseline, &subject_shm_hybrid, &subject_ring,         &subject_bare_seqpacket,
-        &subject_bare_shm, &subject_bare_futex, &subject_bare_spin128,
+        &subject_baseline,       &subject_shm_hybrid, &subject_ring,
+        &subject_bare_seqpacket, &subject_bare_shm,   &subject_bare_futex,
+        &subject_bare_spin128,   &subject_bare_epoll, &subject_bare_epoll_mt,
 };
 
 G_STATIC_ASSERT(G_N_ELEMENTS(subjects) <= BENCH_MAX_SUBJECTS);
@@ -42,6 +45,7 @@ struct arguments {
         gint64 depth;
         gint64 items; /* 0: what suits the scenario */
         gint64 bytes;
+        char *clients;
 };
 
 static int find_name(const char *const *names, int n, const char *name)
@@ -85,7 +89,8 @@ static int add_subject(struct bench *bench, const char *name)
         if (!found)
                 return command_usage(&command_bench,
                                      "no profile '%s' to measure; there are baseline, shm-hybrid, "
-                                     "ring, bare-seqpacket, bare-shm, bare-futex, bare-spin128",
+                                     "ring, bare-seqpacket, bare-shm, bare-futex, bare-spin128, "
+                                     "bare-epoll, bare-epoll-mt",
                                      name);
         for (guint i = 0; i < bench->n_subjects; i++)
                 if (bench->subjects[i] == found)
@@ -119,10 +124,11 @@ static int check_scenarios(const char *const *names, const struct arguments *arg
                 if (scenario < 0)
                         return command_usage(&command_bench,
                                              "no scenario '%s'; there are ping-pong, pipeline, "
-                                             "batch, snapshot and large",
+                                             "batch, snapshot, large and clients",
                                              names[i]);
-                if (scenario == SUBJECT_PIPELINE && arguments->rate)
-                        return command_usage(&command_bench, "pipeline has no --rate");
+                if ((scenario == SUBJECT_PIPELINE || scenario == SUBJECT_CLIENTS) &&
+                    arguments->rate)
+                        return command_usage(&command_bench, "%s has no --rate", names[i]);
                 if (scenario == SUBJECT_BATCH && arguments->items > MAX_BATCH_ITEMS)
                         return command_usage(&command_bench, "batch takes at most %d --items",
                                              MAX_BATCH_ITEMS);
@@ -163,6 +169,24 @@ static int place(struct bench *bench, const char *name)
                      : COMMAND_SUCCESS;
 }
 
+/* The scenario once for each number of the list. */
+static int run_clients(struct bench *bench, const char *list)
+{
+        g_auto(GStrv) numbers = g_strsplit(list ? list : DEFAULT_CLIENTS, ",", -1);
+        int status = COMMAND_SUCCESS;
+
+        for (guint i = 0; status == COMMAND_SUCCESS && numbers[i]; i++) {
+                guint64 n;
+
+                if (!g_ascii_string_to_unsigned(numbers[i], 10, 1, MAX_CLIENTS, &n, NULL))
+                        return command_usage(&command_bench, "--clients takes numbers from 1 to %d",
+                                             MAX_CLIENTS);
+                bench->options.n_clients = (uint32_t)n;
+                status = bench_run_scenario(bench);
+        }
+        return status;
+}
+
 static int run_all(struct bench *bench, const struct arguments *arguments,
                    const char *const *scenarios)
 {
@@ -178,7 +202,8 @@ static int run_all(struct bench *bench, const struct arguments *arguments,
                         bench->options.items = bench->scenario == SUBJECT_SNAPSHOT
                                                        ? DEFAULT_SNAPSHOT_ITEMS
                                                        : DEFAULT_BATCH_ITEMS;
-                status = bench_run_scenario(bench);
+                status = bench->scenario == SUBJECT_CLIENTS ? run_clients(bench, arguments->clients)
+                                                            : bench_run_scenario(bench);
         }
         return status;
 }
@@ -229,7 +254,8 @@ static int run(const struct command_context *context, int argc, char **argv)
         GOptionEntry entries[] = {
                 {"profile", 0, 0, G_OPTION_ARG_STRING, &arguments.profiles,
                  "what to measure, of baseline,shm-hybrid,ring,bare-seqpacket,bare-shm,bare-futex,"
-                 "bare-spin128 (default: the first five, as far as they are there)",
+                 "bare-spin128,bare-epoll,bare-epoll-mt (default: the first five, and the last two "
+                 "for clients, as far as they are there)",
                  "LIST"},
                 {"rate", 0, 0, G_OPTION_ARG_INT64, &arguments.rate,
                  "requests per second (default: as many as possible)", "RPS"},
@@ -246,6 +272,9 @@ static int run(const struct command_context *context, int argc, char **argv)
                  "N"},
                 {"bytes", 0, 0, G_OPTION_ARG_INT64, &arguments.bytes,
                  "large: size of the payload (default: 1048576)", "N"},
+                {"clients", 0, 0, G_OPTION_ARG_STRING, &arguments.clients,
+                 "clients: how many at once, one after the other (default: " DEFAULT_CLIENTS ")",
+                 "LIST"},
                 {"csv", 0, 0, G_OPTION_ARG_FILENAME, &arguments.csv,
                  "where the rows go (default: standard output)", "FILE|-"},
                 {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &arguments.scenarios, NULL,
@@ -261,12 +290,13 @@ static int run(const struct command_context *context, int argc, char **argv)
         g_free(arguments.profiles);
         g_free(arguments.placement);
         g_free(arguments.csv);
+        g_free(arguments.clients);
         return status;
 }
 
 const struct command command_bench = {
         .name = "bench",
-        .arguments = "[ping-pong|pipeline|batch|snapshot|large]...",
+        .arguments = "[ping-pong|pipeline|batch|snapshot|large|clients]...",
         .summary = "measure round trips against the bare transport, as CSV",
         .run = run,
 };

@@ -18,6 +18,7 @@
 #define SINGLE_RESPONSE_BYTES 65536u
 #define BATCH_ITEM_BYTES      16u /* 8 of directory and 8 of number */
 #define SNAPSHOT_ITEM_STRINGS 160u
+#define CROWD_BYTES           1024u /* the default for requests, for both directions */
 
 uint32_t subject_nipc_request_bytes(const struct subject_options *options)
 {
@@ -25,6 +26,8 @@ uint32_t subject_nipc_request_bytes(const struct subject_options *options)
                 return MAX(SINGLE_REQUEST_BYTES, options->items * BATCH_ITEM_BYTES);
         if (options->scenario == SUBJECT_LARGE)
                 return MAX(SINGLE_REQUEST_BYTES, options->bytes);
+        if (options->scenario == SUBJECT_CLIENTS)
+                return CROWD_BYTES;
         return SINGLE_REQUEST_BYTES;
 }
 
@@ -32,6 +35,8 @@ uint32_t subject_nipc_response_bytes(const struct subject_options *options)
 {
         uint64_t bytes = 0;
 
+        if (options->scenario == SUBJECT_CLIENTS)
+                return CROWD_BYTES;
         if (options->scenario == SUBJECT_BATCH)
                 bytes = (uint64_t)options->items * BATCH_ITEM_BYTES;
         else if (options->scenario == SUBJECT_LARGE)
@@ -161,6 +166,7 @@ int subject_nipc_serve(const struct subject_options *options, int ready_fd)
                 subject_nipc_request_bytes(options);
         config.max_response_bytes = config.initial_response_bytes =
                 subject_nipc_response_bytes(options);
+        config.max_sessions = options->n_clients; /* 0 where there is one client: the default */
         r = new_server(options, &config, &source, &server);
         if (r < 0 || write(ready_fd, "", 1) != 1)
                 return -1;

@@ -8,6 +8,7 @@
  */
 
 #include "subject-nipc.h"
+#include "crowd.h"
 #include "profiles.h"
 #include "subject-large.h"
 
@@ -26,6 +27,7 @@ struct subject_client {
         uint64_t *values; /* of a batch */
         uint64_t *answers;
         uint8_t *payload; /* of large */
+        struct crowd *crowd;
 };
 
 static void client_close(struct subject_client *client)
@@ -34,6 +36,7 @@ static void client_close(struct subject_client *client)
                 return;
         nipc_client_free(client->client);
         nipc_session_close(client->session);
+        crowd_close(client->crowd);
         g_free(client->values);
         g_free(client->answers);
         g_free(client->payload);
@@ -92,8 +95,12 @@ static int client_open(const struct subject_options *options, struct subject_cli
                 client->payload = g_malloc(options->bytes);
                 memset(client->payload, 0x5a, options->bytes);
         }
-        r = options->scenario == SUBJECT_PIPELINE ? open_session(options, &client->session)
-                                                  : open_client(options, &client->client);
+        if (options->scenario == SUBJECT_CLIENTS)
+                r = crowd_open(options, &client->crowd);
+        else if (options->scenario == SUBJECT_PIPELINE)
+                r = open_session(options, &client->session);
+        else
+                r = open_client(options, &client->client);
         if (r < 0) {
                 client_close(client);
                 return r;
@@ -111,7 +118,8 @@ static void get_status(const struct subject_client *client, struct nipc_client_s
                 nipc_client_get_status(client->client, ret_status);
                 return;
         }
-        nipc_session_get_info(client->session, &info);
+        nipc_session_get_info(client->crowd ? crowd_get_session(client->crowd) : client->session,
+                              &info);
         ret_status->profile = info.profile;
         ret_status->downgrade_step = info.downgrade_step;
         ret_status->downgrade_error = info.downgrade_error;
@@ -228,6 +236,11 @@ static int client_snapshot(struct subject_client *client, uint64_t value)
         return 0;
 }
 
+static int client_crowd(struct subject_client *client, uint64_t end_ns, struct histogram *latency)
+{
+        return crowd_run(client->crowd, end_ns, latency);
+}
+
 static int client_large(struct subject_client *client, uint64_t value)
 {
         size_t size = client->options->bytes;
@@ -249,11 +262,14 @@ static int client_large(struct subject_client *client, uint64_t value)
         .by_default = true, .serve = subject_nipc_serve, .open = client_open,                   \
         .close = client_close, .check = client_check, .ping = client_ping,                      \
         .batch = client_batch, .snapshot = client_snapshot, .large = client_large
+#define SUBJECT_NIPC_MANY .send = client_send, .receive = client_receive, .crowd = client_crowd
 /* clang-format on */
 
 const struct subject subject_baseline = {
-        SUBJECT_NIPC,        .name = "baseline",        .profile = NIPC_PROFILE_BASELINE,
-        .send = client_send, .receive = client_receive,
+        SUBJECT_NIPC,
+        .name = "baseline",
+        .profile = NIPC_PROFILE_BASELINE,
+        SUBJECT_NIPC_MANY,
 };
 
 /* One message at a time: nothing to be in flight. */
@@ -267,6 +283,5 @@ const struct subject subject_ring = {
         SUBJECT_NIPC,
         .name = "ring",
         .profile = NIPC_PROFILE_RING,
-        .send = client_send,
-        .receive = client_receive,
+        SUBJECT_NIPC_MANY,
 };

@@ -44,6 +44,8 @@ bool subject_can(const struct subject *subject, enum subject_scenario scenario)
                 return subject->snapshot;
         case SUBJECT_LARGE:
                 return subject->large;
+        case SUBJECT_CLIENTS:
+                return subject->crowd;
         default:
                 return false;
         }

@@ -4,10 +4,11 @@
 /*
  * What `nipc bench` measures: a subject is one way to ask another process. Most scenarios ask for
  * value + 1, by 40-byte messages (a 32-byte header and a number), one at a time, several in flight,
- * or many in one message; the others fetch a snapshot of cgroups, or have a payload sent back. Each
- * subject is a pair of real processes; every answer is checked.
+ * many in one message, or by many clients at once; the others fetch a snapshot of cgroups, or have
+ * a payload sent back. Each subject is a pair of real processes; every answer is checked.
  */
 
+#include "histogram.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ enum subject_scenario {
         SUBJECT_BATCH,
         SUBJECT_SNAPSHOT,
         SUBJECT_LARGE,
+        SUBJECT_CLIENTS,
         SUBJECT_N_SCENARIOS,
 };
 
@@ -29,6 +31,7 @@ struct subject_options {
         uint32_t depth;      /* of a pipeline: at most so many requests in flight */
         uint32_t items;      /* in one batch or snapshot */
         uint32_t bytes;      /* of one large payload, 8 or more */
+        uint32_t n_clients;  /* of a crowd, all driven by one process */
         int server_cpu;      /* -1: not pinned */
         uint32_t profile;    /* of the subject */
         void *memory;        /* shared by the two, made by prepare() */
@@ -64,6 +67,11 @@ struct subject {
         int (*snapshot)(struct subject_client *client, uint64_t value);
         /* One round trip of options.bytes, different for each value. */
         int (*large)(struct subject_client *client, uint64_t value);
+        /*
+         * options.n_clients at once, each with one request in flight: asks again until end_ns, then
+         * takes the answers that are owed. latency: each round trip is recorded.
+         */
+        int (*crowd)(struct subject_client *client, uint64_t end_ns, struct histogram *latency);
 };
 
 extern const struct subject subject_baseline;
@@ -73,6 +81,8 @@ extern const struct subject subject_bare_seqpacket;
 extern const struct subject subject_bare_shm;
 extern const struct subject subject_bare_futex;
 extern const struct subject subject_bare_spin128;
+extern const struct subject subject_bare_epoll;
+extern const struct subject subject_bare_epoll_mt;
 
 /* Whether it has what the scenario needs. */
 bool subject_can(const struct subject *subject, enum subject_scenario scenario);
