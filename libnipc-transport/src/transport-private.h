@@ -179,11 +179,13 @@ struct nipc__plane_ops {
          * For the poller. look: which of these events are there, by a look into memory. arm: makes
          * the link readable when one of them comes; returns those that are there already (then
          * nothing is armed), or 0. disarm: the poller looks by itself again.
+         * hear: takes doorbells off the link, whose end it is if that is returned; is_more: the
+         * kernel said more of the link than that there is something to read.
          */
         uint32_t (*look)(struct nipc_session *session, uint32_t events);
         uint32_t (*arm)(struct nipc_session *session, uint32_t events);
         void (*disarm)(struct nipc_session *session);
-        bool (*hear)(struct nipc_session *session);
+        bool (*hear)(struct nipc_session *session, bool is_more);
         /*
          * Beside the link: what arm makes readable where a message cannot do that to the link. It
          * is borrowed, and its becoming readable is what counts. NULL: the link alone.
@@ -198,6 +200,7 @@ struct nipc__watch {
         bool active;
         bool is_in_memory;   /* of a plane that the kernel knows nothing of */
         bool is_hot;         /* in the poller's list: memory is looked at, nothing is armed */
+        bool is_cold;        /* in its other list: armed */
         bool has_link_event; /* the link has something to say that nobody has heard yet */
         bool has_bell;       /* the poller watches a second descriptor */
         int bell_fd;
@@ -389,14 +392,15 @@ extern const struct nipc__plane_ops nipc__shm_ops;
  * which that failed. *ret_fd: what HELLO carries, borrowed from the session; -1: nothing. attach
  * (client): takes what the server prepared for the profile it selected. fd: what HELLO_ACK carried,
  * -1: nothing; taken in any case. After an error the profile is not usable this time. prepare
- * (server, before HELLO_ACK): the other half. fd and *ret_fd as above. release: gives all of that
- * back, when the session ends.
+ * (server, before HELLO_ACK): the other half. fd and *ret_fd as above. handed_over (server): what
+ * HELLO_ACK carried is not needed any more. release: gives all of that back, when the session ends.
  */
 void nipc__plane_offer(struct nipc_session *session, const struct nipc_session_config *config,
                        uint32_t *profiles, int *ret_fd);
 int nipc__plane_attach(struct nipc_session *session, const struct nipc_hello_ack *ack, int fd);
 int nipc__plane_prepare(struct nipc_session *session, const struct nipc_hello_ack *ack, int fd,
                         int *ret_fd);
+void nipc__plane_handed_over(struct nipc_session *session);
 void nipc__plane_release(struct nipc_session *session);
 
 /* A watched session waited by itself, and is not armed any more: the poller must look at it. */

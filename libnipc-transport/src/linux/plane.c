@@ -121,6 +121,12 @@ int nipc__plane_prepare(struct nipc_session *session, const struct nipc_hello_ac
         return 0;
 }
 
+void nipc__plane_handed_over(struct nipc_session *session)
+{
+        if (session->ring)
+                close_ring_fd(session->ring);
+}
+
 void nipc__plane_release(struct nipc_session *session)
 {
         session->shm = nipc__shm_free(session->shm);

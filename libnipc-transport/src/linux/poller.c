@@ -14,6 +14,7 @@
 #include "stdaux.h"
 #include "transport-private.h"
 #include <errno.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -38,6 +39,9 @@ struct listener_slot {
 #define TURNS_PER_CLOCK  16u
 #define ASKS_BEFORE_NEWS 8u
 
+/* Where yielding is no use it is tried once in so many; chosen, not tuned. */
+#define YIELD_PROBE 16u
+
 struct nipc_poller {
         int epoll_fd;
         int wake_fd;
@@ -49,6 +53,11 @@ struct nipc_poller {
          * notice what comes. Those that had something are put behind those that had not.
          */
         struct nipc_session *hot; /* circular, NULL when there is none */
+        /* And those that are armed: the kernel tells of them. */
+        struct nipc_session *cold;
+        uint32_t n_cold;
+        uint8_t yield_score; /* share of yields that brought something, of NIPC__SPIN_FULL */
+        uint8_t yield_skip;
         struct nipc__spinner spinner;
         struct nipc__news news;
         uint64_t asked_ns; /* when the kernel was asked last while we were busy */
@@ -145,41 +154,80 @@ NIPC__EXPORT bool nipc_poller_is_inherited(const struct nipc_poller *poller)
 
 /* ---- sessions in memory --------------------------------------------------------------------- */
 
-/* To the end of the list. */
-static void heat(struct nipc_poller *poller, struct nipc_session *session)
+/* To the end of a list. */
+static void append(struct nipc_session **list, struct nipc_session *session)
 {
         struct nipc__watch *watch = &session->watch;
 
-        if (watch->is_hot)
-                return;
-        watch->is_hot = true;
-        poller->has_memory = true;
-        if (!poller->hot) {
+        if (!*list) {
                 watch->next = watch->prev = session;
-                poller->hot = session;
+                *list = session;
                 return;
         }
-        watch->next = poller->hot;
-        watch->prev = poller->hot->watch.prev;
+        watch->next = *list;
+        watch->prev = (*list)->watch.prev;
         watch->prev->watch.next = session;
         watch->next->watch.prev = session;
 }
 
-static void cool(struct nipc_poller *poller, struct nipc_session *session)
+static void unlink_from(struct nipc_session **list, struct nipc_session *session)
 {
         struct nipc__watch *watch = &session->watch;
 
-        if (!watch->is_hot)
-                return;
-        watch->is_hot = false;
         if (watch->next == session) {
-                poller->hot = NULL;
+                *list = NULL;
                 return;
         }
-        if (poller->hot == session)
-                poller->hot = watch->next;
+        if (*list == session)
+                *list = watch->next;
         watch->next->watch.prev = watch->prev;
         watch->prev->watch.next = watch->next;
+}
+
+/* Off either list. */
+static void forget(struct nipc_poller *poller, struct nipc_session *session)
+{
+        if (session->watch.is_hot)
+                unlink_from(&poller->hot, session);
+        if (session->watch.is_cold) {
+                unlink_from(&poller->cold, session);
+                poller->n_cold--;
+        }
+        session->watch.is_hot = session->watch.is_cold = false;
+}
+
+static void heat(struct nipc_poller *poller, struct nipc_session *session)
+{
+        if (session->watch.is_hot)
+                return;
+        forget(poller, session);
+        session->watch.is_hot = true;
+        poller->has_memory = true;
+        append(&poller->hot, session);
+}
+
+static void cool(struct nipc_poller *poller, struct nipc_session *session)
+{
+        forget(poller, session);
+        session->watch.is_cold = true;
+        append(&poller->cold, session);
+        poller->n_cold++;
+}
+
+/*
+ * Where one in so many rang, all are worth a look: to look at a session and to arm it again is some
+ * hundred nanoseconds, a doorbell of both sides is microseconds. Chosen, not tuned.
+ */
+#define SESSIONS_PER_BELL 8u
+
+static void heat_all(struct nipc_poller *poller)
+{
+        while (poller->cold) {
+                struct nipc_session *session = poller->cold;
+
+                session->plane->disarm(session);
+                heat(poller, session);
+        }
 }
 
 static bool has_hot_event(const void *arg)
@@ -237,7 +285,10 @@ static int look_at_hot(struct nipc_poller *poller, struct nipc_poller_event *eve
         }
 }
 
-/* Before the kernel is waited for: it must hear of what comes. Returns what has come already. */
+/*
+ * Before the kernel is waited for: it must hear of what comes. Returns what has come already; then
+ * nobody waits, and the rest need not be armed unless somebody else looks at our descriptor.
+ */
 static int arm_hot(struct nipc_poller *poller, struct nipc_poller_event *events, int max_events)
 {
         struct nipc_session *session = poller->hot, *last, *next;
@@ -254,7 +305,7 @@ static int arm_hot(struct nipc_poller *poller, struct nipc_poller_event *events,
                         n = add_event(poller, session, there, events, n);
                 else
                         cool(poller, session);
-                if (session == last || n == max_events)
+                if (session == last || n == max_events || (n > 0 && !poller->is_polled))
                         return n;
         }
 }
@@ -407,7 +458,7 @@ NIPC__EXPORT void nipc_poller_remove_session(struct nipc_poller *poller,
                 epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, session->watch.bell_fd, NULL);
         if (session->watch.is_in_memory && !session->watch.is_hot)
                 session->plane->disarm(session);
-        cool(poller, session);
+        forget(poller, session);
 }
 
 void nipc__poller_look_again(struct nipc_session *session)
@@ -487,9 +538,10 @@ static void drain(int fd)
  * The link of a session in memory says something: doorbells, which are taken, or its end, which is
  * for the session to tell. Returns the events that there are.
  */
-static uint32_t translate_link(struct nipc_poller *poller, struct nipc_session *session)
+static uint32_t translate_link(struct nipc_poller *poller, struct nipc_session *session,
+                               uint32_t said)
 {
-        session->watch.has_link_event = session->plane->hear(session);
+        session->watch.has_link_event = session->plane->hear(session, said != EPOLLIN);
         if (!session->watch.is_hot) {
                 session->plane->disarm(session);
                 heat(poller, session);
@@ -526,7 +578,7 @@ static int translate(struct nipc_poller *poller, const struct epoll_event *event
                                                        NIPC_EVENT_IN};
                 return n + 1;
         }
-        there = session->watch.is_in_memory ? translate_link(poller, session)
+        there = session->watch.is_in_memory ? translate_link(poller, session, event->events)
                                             : from_epoll(event->events);
         return there ? add_event(poller, session, there, events, n) : n;
 }
@@ -536,7 +588,7 @@ static int ask_kernel(struct nipc_poller *poller, uint64_t deadline_ns,
                       struct nipc_poller_event *events, int n, int max_events)
 {
         struct epoll_event ready[BATCH];
-        int i, k, timeout_ms;
+        int i, k, n_bells = 0, timeout_ms;
 
         do {
                 timeout_ms = nipc__deadline_to_poll_ms(deadline_ns);
@@ -547,7 +599,32 @@ static int ask_kernel(struct nipc_poller *poller, uint64_t deadline_ns,
                 return -errno;
         for (i = 0; i < k; i++)
                 n = translate(poller, &ready[i], events, n);
+        for (i = 0; i < n && poller->cold; i++)
+                n_bells += events[i].userdata != NULL;
+        if (poller->cold && !poller->is_polled &&
+            (uint64_t)n_bells * SESSIONS_PER_BELL >= poller->n_cold)
+                heat_all(poller);
         return n;
+}
+
+/*
+ * Peers that share our CPU cannot say anything while we look. To let them is cheaper than to sleep,
+ * after which each of them would have to wake us. Returns whether that brought something; where it
+ * mostly does not it is rarely tried.
+ */
+static bool yield_brings_something(struct nipc_poller *poller)
+{
+        bool found;
+
+        if (poller->hot->watch.next == poller->hot) /* one is waited for better in other ways */
+                return false;
+        if (poller->yield_score < NIPC__SPIN_FULL / 4 && poller->yield_skip++ % YIELD_PROBE)
+                return false;
+        sched_yield();
+        found = has_hot_event(poller);
+        poller->yield_score =
+                (uint8_t)((poller->yield_score * 7u + (found ? NIPC__SPIN_FULL : 0u)) / 8u);
+        return found;
 }
 
 /* Has the kernel write to memory when there is something, from now on. */
@@ -614,6 +691,8 @@ static int wait_hot(struct nipc_poller *poller, uint64_t deadline_ns,
                 return n;
         if (poller->hot && may_wait && !poller->is_polled &&
             nipc__spin(&poller->spinner, has_hot_event, poller, NIPC__SPIN_UNKNOWN_CPU))
+                return look_at_hot(poller, events, 0, max_events);
+        if (poller->hot && may_wait && !poller->is_polled && yield_brings_something(poller))
                 return look_at_hot(poller, events, 0, max_events);
         if (may_wait || poller->is_polled)
                 n = arm_hot(poller, events, max_events);

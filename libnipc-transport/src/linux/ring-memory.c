@@ -231,9 +231,10 @@ static int check_memory(int fd, size_t *ret_header_bytes, uint32_t *ret_ring_byt
  * all are touched in a way that fails instead of raising SIGBUS, and whether any had to be made is
  * seen. Since Linux 5.14; before that what check_memory() found has to do.
  */
-static int touch_memory(int fd, uint8_t *map, size_t size)
+static int touch_memory(int fd, uint8_t *map, size_t header_bytes, size_t size)
 {
         struct stat before, after;
+        size_t first;
 
         if (fstat(fd, &before) < 0)
                 return -errno;
@@ -241,7 +242,15 @@ static int touch_memory(int fd, uint8_t *map, size_t size)
                 return errno == EINVAL ? 0 : -errno;
         if (fstat(fd, &after) < 0)
                 return -errno;
-        return after.st_blocks > before.st_blocks ? -ENOSPC : 0;
+        if (after.st_blocks > before.st_blocks)
+                return -ENOSPC;
+        /*
+         * They are there, and by the seals can neither be taken away nor punched out: an idle
+         * session need not keep its records mapped. Nothing is lost if that fails.
+         */
+        first = header_bytes + page_size(); /* looked at all the time */
+        (void)madvise(map + first, size - first, MADV_DONTNEED);
+        return 0;
 }
 
 int nipc__ring_attach(struct nipc__ring *ring, int peer_fd, const char **ret_step)
@@ -259,7 +268,8 @@ int nipc__ring_attach(struct nipc__ring *ring, int peer_fd, const char **ret_ste
         if (r == 0) {
                 *ret_step = "mapping the peer's memory";
                 map = map_memory(peer_fd, header_bytes, ring_bytes, PROT_READ);
-                r = map ? touch_memory(peer_fd, map, header_bytes + ring_bytes) : -errno;
+                r = map ? touch_memory(peer_fd, map, header_bytes, header_bytes + ring_bytes)
+                        : -errno;
         }
         close(peer_fd);
         if (r < 0) {

@@ -165,7 +165,7 @@ static bool owes_doorbell(const struct nipc__ring *ring)
 /* Takes doorbells off the link. Returns 0, or what the link says of its end. */
 static int drain(struct nipc_session *session)
 {
-        return nipc__link_drain(session, &session->ring->n_drained);
+        return nipc__link_drain(session, &session->ring->n_drained, UINT32_MAX);
 }
 
 /* ---- space ---------------------------------------------------------------------------------- */
@@ -435,9 +435,18 @@ uint32_t nipc__ring_arm(struct nipc_session *session, uint32_t events)
         return there;
 }
 
-bool nipc__ring_hear(struct nipc_session *session)
+/* Doorbells are counted: no need to ask for one more than there are, and hear that there is none.
+ */
+bool nipc__ring_hear(struct nipc_session *session, bool is_more)
 {
-        return drain(session) < 0;
+        struct nipc__ring *ring = session->ring;
+        /* Pairs with the store in nipc__ring_doorbell(). */
+        uint32_t n_owed =
+                atomic_load_explicit(ring->peer_n_rung, memory_order_acquire) - ring->n_drained;
+
+        if (is_more || !n_owed)
+                n_owed = UINT32_MAX;
+        return nipc__link_drain(session, &ring->n_drained, n_owed) < 0;
 }
 
 void nipc__ring_disarm(struct nipc_session *session)

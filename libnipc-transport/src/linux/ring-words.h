@@ -103,7 +103,7 @@ int nipc__ring_wait(struct nipc_session *session, uint64_t deadline_ns);
 int nipc__ring_get_fd(struct nipc_session *session);
 uint32_t nipc__ring_look(struct nipc_session *session, uint32_t events);
 uint32_t nipc__ring_arm(struct nipc_session *session, uint32_t events);
-bool nipc__ring_hear(struct nipc_session *session);
+bool nipc__ring_hear(struct nipc_session *session, bool is_more);
 void nipc__ring_disarm(struct nipc_session *session);
 
 /* ---- ring.c --------------------------------------------------------------------------------- */

@@ -211,7 +211,7 @@ static int look_at_link(struct nipc_session *session)
 {
         uint32_t n_packets = 0;
 
-        return nipc__link_drain(session, &n_packets);
+        return nipc__link_drain(session, &n_packets, UINT32_MAX);
 }
 
 /* The value of the futex before it was looked whether there is a message. */
@@ -432,8 +432,9 @@ static void shm_disarm(struct nipc_session *session)
                 nipc__watch_disarm(session->shm->watched);
 }
 
-static bool shm_hear(struct nipc_session *session)
+static bool shm_hear(struct nipc_session *session, bool is_more)
 {
+        (void)is_more; /* its news do not come over the link */
         return look_at_link(session) < 0;
 }
 

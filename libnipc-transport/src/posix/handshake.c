@@ -298,8 +298,10 @@ static int answer_hello(struct nipc_session *session, const void *packet, size_t
                 fd = -1;
                 if (r == 0) {
                         r = send_ack(session, ret_ack, *ret_status, own_fd);
-                        if (r == 0)
+                        if (r == 0) {
+                                nipc__plane_handed_over(session);
                                 return 0;
+                        }
                         nipc__plane_release(session);
                         nipc__session_downgrade(session, ret_ack->selected_profile, r,
                                                 "handing memory over");

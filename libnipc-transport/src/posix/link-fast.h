@@ -27,9 +27,9 @@ ssize_t nipc__link_receive_fd(struct nipc_session *session, void *buf, size_t si
 int nipc__link_send_fd(struct nipc_session *session, const void *buf, size_t size, int fd);
 /*
  * Takes packets that have no meaning but that they came, without waiting, and counts them. Returns
- * 0, or what the link says of its end.
+ * 0, or what the link says of its end. max: there are no more than that.
  */
-int nipc__link_drain(struct nipc_session *session, uint32_t *n_packets);
+int nipc__link_drain(struct nipc_session *session, uint32_t *n_packets, uint32_t max);
 /* Sets the kernel's receive time-out to NIPC__LINGER_NS. */
 int nipc__link_set_linger(struct nipc_session *session);
 

@@ -244,13 +244,13 @@ int nipc__link_send_fd(struct nipc_session *session, const void *buf, size_t siz
         return n < 0 ? -errno : 0;
 }
 
-int nipc__link_drain(struct nipc_session *session, uint32_t *n_packets)
+int nipc__link_drain(struct nipc_session *session, uint32_t *n_packets, uint32_t max)
 {
         uint8_t byte;
         struct iovec iov = {&byte, sizeof(byte)};
         ssize_t n;
 
-        for (unsigned i = 0; i < MAX_DRAINED; i++) {
+        for (uint32_t i = 0; i < NIPC__MIN(max, MAX_DRAINED); i++) {
                 n = nipc__link_receive(session, &iov, 1, NIPC_DEADLINE_NOW);
                 if (n == -EAGAIN)
                         return 0;
