@@ -16,6 +16,9 @@
 #include "server-private.h"
 #include "stdaux.h"
 
+/* So many clients with news at once share the costs of a wait; chosen, not tuned. */
+#define CROWD 8
+
 /* One look for a second request in 1024 wake-ups costs a thousandth; chosen, not tuned. */
 #define MAX_PROBE_SHIFT 10u
 
@@ -282,6 +285,8 @@ static bool conn_looks_on(struct nipc__worker *worker, struct nipc__conn *conn, 
                 return false;
         if (conn->is_bursting)
                 return true;
+        if (worker->n_events >= CROWD) /* the poller tells of it for next to nothing */
+                return false;
         if (n > 1) {
                 conn->is_bursting = true;
                 conn->probe_shift = 0;

@@ -91,6 +91,7 @@ struct nipc__worker {
         uint64_t drain_ns;       /* the deadline while draining, 0: not */
         struct nipc__conn *lone; /* the only one that the last turns were about */
         uint32_t n_lone;         /* so many of them */
+        int n_events;            /* of this turn */
         uint32_t n_lone_needed;  /* so many it takes to linger with it */
         bool is_quick;           /* the last requests of the lone one came at full speed */
         bool is_watching;        /* counted in nipc_server.n_watching */

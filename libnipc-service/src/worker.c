@@ -429,6 +429,7 @@ int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns)
         if (NIPC__UNLIKELY(n < 0))
                 return n;
         nipc__metrics_begin_turn(&worker->metrics, n);
+        worker->n_events = n;
         worker_note_lone(worker, events, n);
         for (i = 0; i < n; i++) {
                 if (NIPC__UNLIKELY(!events[i].userdata)) {
