@@ -22,15 +22,14 @@
 /* One look for a second request in 1024 wake-ups costs a thousandth; chosen, not tuned. */
 #define MAX_PROBE_SHIFT 10u
 
-static void conn_count(struct nipc__worker *worker, struct nipc__conn *conn, bool is_counted)
+/* A place among the sessions: given to it by conn_claim(). */
+static void conn_uncount(struct nipc__worker *worker, struct nipc__conn *conn)
 {
-        if (conn->is_counted == is_counted)
+        if (!conn->is_counted)
                 return;
-        conn->is_counted = is_counted;
-        if (is_counted)
-                atomic_fetch_add_explicit(&worker->server->n_sessions, 1, memory_order_relaxed);
-        else
-                atomic_fetch_sub_explicit(&worker->server->n_sessions, 1, memory_order_relaxed);
+        conn->is_counted = false;
+        nipc__quota_release(&worker->server->quota, &conn->charge);
+        atomic_fetch_sub_explicit(&worker->server->n_sessions, 1, memory_order_relaxed);
 }
 
 void nipc__conn_close(struct nipc__worker *worker, struct nipc__conn *conn)
@@ -46,7 +45,7 @@ void nipc__conn_close(struct nipc__worker *worker, struct nipc__conn *conn)
         nipc__observe_end(worker, conn);
         if (worker->lone == conn)
                 worker->lone = NULL;
-        conn_count(worker, conn, false);
+        conn_uncount(worker, conn);
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
         nipc_poller_remove_session(worker->poller, conn->session);
         conn->session = nipc_session_close(conn->session);
@@ -82,7 +81,8 @@ static void conn_settle(struct nipc__worker *worker, struct nipc__conn *conn)
 void nipc__conn_adopt(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         struct nipc__list *handshakes = &worker->waits[NIPC__WAIT_HANDSHAKE];
-        uint32_t max = NIPC__MAX(NIPC__MAX_HANDSHAKES / worker->server->n_workers, 16u);
+        uint32_t max =
+                NIPC__MAX(worker->server->config.max_handshakes / worker->server->n_workers, 16u);
         struct nipc__conn *oldest;
 
         if (worker->n_handshakes >= max) {
@@ -98,26 +98,23 @@ void nipc__conn_adopt(struct nipc__worker *worker, struct nipc__conn *conn)
                 nipc__conn_close(worker, conn);
 }
 
-/* Takes one of the max_sessions places, if there is one, for as long as the handshake is answered.
- */
+/* Takes a place, if there is one, for as long as the handshake is answered. */
 static void conn_claim(struct nipc__worker *worker, struct nipc__conn *conn)
 {
+        struct nipc_session_info info = NIPC_SESSION_INFO_INIT;
         struct nipc_server *server = worker->server;
-        uint32_t n = atomic_load_explicit(&server->n_sessions, memory_order_relaxed);
 
-        if (conn->is_counted || conn->is_refused)
+        if (conn->is_counted || conn->refused_by)
                 return;
-        /* Relaxed: it is a count of places, nothing is published by it. */
-        while (n < server->config.max_sessions) {
-                if (atomic_compare_exchange_weak_explicit(&server->n_sessions, &n, n + 1,
-                                                          memory_order_relaxed,
-                                                          memory_order_relaxed)) {
-                        conn->is_counted = true;
-                        return;
-                }
+        (void)nipc_session_get_info(conn->session, &info);
+        conn->refused_by =
+                nipc__quota_charge(&server->quota, &server->config, info.peer.uid, &conn->charge);
+        if (conn->refused_by) {
+                nipc_session_refuse(conn->session, NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
+                return;
         }
-        conn->is_refused = true;
-        nipc_session_refuse(conn->session, NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
+        conn->is_counted = true;
+        atomic_fetch_add_explicit(&server->n_sessions, 1, memory_order_relaxed);
 }
 
 static void conn_ready(struct nipc__worker *worker, struct nipc__conn *conn)
@@ -126,6 +123,7 @@ static void conn_ready(struct nipc__worker *worker, struct nipc__conn *conn)
         struct nipc_session_info info = NIPC_SESSION_INFO_INIT;
 
         (void)nipc_session_get_info(conn->session, &info);
+        nipc__quota_settle(&server->quota, info.profile, &conn->charge);
         conn->request = (struct nipc_request){
                 .item_count = 1,
                 .session_id = info.session_id,
@@ -157,7 +155,7 @@ static void conn_note_refused(struct nipc__worker *worker, struct nipc__conn *co
 
         (void)nipc_session_get_failure(conn->session, &failure);
         (void)nipc_session_get_info(conn->session, &info);
-        if (conn->is_refused || failure.transport_status != NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED)
+        if (conn->refused_by || failure.transport_status != NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED)
                 return;
         nipc__server_note_request(worker->server, info.max_request_payload_bytes
                                                           ? info.max_request_payload_bytes
@@ -174,7 +172,7 @@ static void conn_handshake(struct nipc__worker *worker, struct nipc__conn *conn)
                 conn_ready(worker, conn);
                 return;
         }
-        conn_count(worker, conn, false);
+        conn_uncount(worker, conn);
         if (r < 0 && r != -EAGAIN)
                 nipc__observe_handshake_failed(worker, conn, r);
         if (r == -ECONNREFUSED)

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <nipc/hello.h>
 #include <nipc/log.h>
+#include <string.h>
 
 #include "log-private.h"
 #include "server-private.h"
+#include "stdaux.h"
 
 static struct nipc_log_record record_of(const struct nipc__conn *conn, uint32_t event)
 {
@@ -50,10 +52,36 @@ void nipc__observe_ready(struct nipc__worker *worker, struct nipc__conn *conn,
         nipc__log_say(worker->log, record);
 }
 
-static enum nipc_metrics_refusal refusal_of(const struct nipc__conn *conn, uint32_t status)
+/* What nipc__quota_charge() named, as a reason; and what there is of it. */
+static enum nipc_metrics_refusal refusal_by(const struct nipc_server_config *c, const char *limit,
+                                            uint64_t *ret_value)
 {
-        if (conn->is_refused)
-                return NIPC_METRICS_REFUSAL_MAX_SESSIONS;
+        const struct {
+                const char *limit;
+                enum nipc_metrics_refusal refusal;
+                uint64_t value;
+        } limits[] = {
+                {"max_sessions", NIPC_METRICS_REFUSAL_MAX_SESSIONS, c->max_sessions},
+                {"max_sessions_per_uid", NIPC_METRICS_REFUSAL_MAX_SESSIONS_PER_UID,
+                 c->max_sessions_per_uid},
+                {"max_descriptors", NIPC_METRICS_REFUSAL_MAX_DESCRIPTORS, c->max_descriptors},
+                {"max_total_bytes", NIPC_METRICS_REFUSAL_MAX_TOTAL_BYTES, c->max_total_bytes},
+                {"max_bytes_per_uid", NIPC_METRICS_REFUSAL_MAX_BYTES_PER_UID, c->max_bytes_per_uid},
+                {"memory", NIPC_METRICS_REFUSAL_MEMORY, 0},
+        };
+
+        for (size_t i = 0; i < NIPC__ARRAY_SIZE(limits); i++) {
+                if (strcmp(limits[i].limit, limit))
+                        continue;
+                *ret_value = limits[i].value;
+                return limits[i].refusal;
+        }
+        *ret_value = 0;
+        return NIPC_METRICS_REFUSAL_OTHER;
+}
+
+static enum nipc_metrics_refusal refusal_of(uint32_t status)
+{
         switch (status) {
         case NIPC_TRANSPORT_STATUS_AUTH_FAILED:
                 return NIPC_METRICS_REFUSAL_AUTH_FAILED;
@@ -85,6 +113,8 @@ static enum nipc_metrics_handshake outcome_of(int error)
 void nipc__observe_handshake_failed(struct nipc__worker *worker, struct nipc__conn *conn, int error)
 {
         struct nipc_failure failure = NIPC_FAILURE_INIT;
+        enum nipc_metrics_refusal refusal;
+        uint64_t value = 0;
 
         conn->error = error;
         conn->outcome = (uint8_t)outcome_of(error);
@@ -92,10 +122,13 @@ void nipc__observe_handshake_failed(struct nipc__worker *worker, struct nipc__co
                 return;
         (void)nipc_session_get_failure(conn->session, &failure);
         conn->refusal = (uint16_t)failure.transport_status;
-        nipc__count(&worker->metrics.refusals[refusal_of(conn, failure.transport_status)]);
-        if (conn->is_refused)
-                nipc__observe_limit(worker, conn, "max_sessions",
-                                    worker->server->config.max_sessions);
+        if (conn->refused_by)
+                refusal = refusal_by(&worker->server->config, conn->refused_by, &value);
+        else
+                refusal = refusal_of(failure.transport_status);
+        nipc__count(&worker->metrics.refusals[refusal]);
+        if (conn->refused_by)
+                nipc__observe_limit(worker, conn, conn->refused_by, value);
         else if (failure.transport_status == NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED)
                 nipc__observe_limit(worker, conn, "max_request_bytes",
                                     atomic_load_explicit(&worker->server->request_bytes,
@@ -116,6 +149,7 @@ void nipc__observe_end(struct nipc__worker *worker, const struct nipc__conn *con
         record = record_of(conn, was_ready ? NIPC_LOG_SESSION_ENDED : NIPC_LOG_SESSION_REFUSED);
         record.error = conn->error;
         record.transport_status = conn->refusal;
+        record.step = was_ready ? NULL : conn->refused_by;
         nipc__log_say(worker->log, record);
 }
 

@@ -25,7 +25,10 @@ static const char *const handshake_names[NIPC_METRICS_N_HANDSHAKES] = {
 };
 
 static const char *const refusal_names[NIPC_METRICS_N_REFUSALS] = {
-        "auth_failed", "incompatible", "unsupported", "limit_exceeded", "max_sessions", "other",
+        "auth_failed",          "incompatible",    "unsupported",
+        "limit_exceeded",       "max_sessions",    "other",
+        "max_sessions_per_uid", "max_descriptors", "max_total_bytes",
+        "max_bytes_per_uid",    "memory",
 };
 
 static const char *const timeout_names[NIPC_METRICS_N_TIMEOUTS] = {

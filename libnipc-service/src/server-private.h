@@ -10,6 +10,8 @@
  *   dispatch.c    one request: what is answered
  *   observe.c     what is counted and said when sessions come and go
  *   metrics.c     counters of workers, added up; server-metrics.c: as text
+ *   plan.c        the config's defaults, and what a server of it takes
+ *   quota.c       who takes how much of that, and who is refused
  *
  * A connection belongs to one worker from the mailbox on, and a worker to one thread at a time: no
  * lock is taken to serve a request. Shared are the atomics, the mailboxes, and the two things that
@@ -28,15 +30,13 @@
 
 #include "list.h"
 #include "metrics-private.h"
+#include "quota.h"
 #include "stdaux.h"
 
 struct nipc__log;
 
 /* Requests of one client in one turn, before the others have theirs; chosen, not tuned. */
 #define NIPC__FAIR_BUDGET 64u
-
-/* Clients in the handshake at one time, all workers together; then the oldest has to go. */
-#define NIPC__MAX_HANDSHAKES 256u
 
 /* Who keeps us waiting. The time-out of a kind is constant, so each list is in order of time. */
 enum nipc__wait {
@@ -61,14 +61,16 @@ struct nipc__conn {
         uint64_t wait_until_ns;
         struct nipc_session *session;
         struct nipc_request request; /* what handlers are told; all but the payload stays */
+        /* The limit for which the handshake will end in a refusal, a literal; or NULL. */
+        const char *refused_by;
         uint32_t max_response_bytes;
-        uint8_t state;    /* enum nipc__conn_state */
-        uint8_t wait;     /* enum nipc__wait */
-        bool is_counted;  /* in n_sessions */
-        bool is_refused;  /* the handshake will end in a refusal */
-        bool is_closing;  /* ends when what is pending was sent */
-        bool is_bursting; /* the last wake-ups found more than one request */
-        bool is_detached; /* lingered with: not in the poller */
+        struct nipc__charge charge; /* while is_counted */
+        uint8_t state;              /* enum nipc__conn_state */
+        uint8_t wait;               /* enum nipc__wait */
+        bool is_counted;            /* in n_sessions */
+        bool is_closing;            /* ends when what is pending was sent */
+        bool is_bursting;           /* the last wake-ups found more than one request */
+        bool is_detached;           /* lingered with: not in the poller */
         bool has_yielded; /* asked for what takes long: others come before its next request */
         uint8_t outcome;  /* enum nipc_metrics_handshake, if it ends in the handshake */
         uint8_t profile;  /* enum nipc_metrics_profile, once it is ready */
@@ -151,6 +153,7 @@ struct nipc_server {
         _Atomic uint32_t n_sessions;
         _Atomic uint32_t n_handshakes;
         _Atomic uint32_t n_cut;
+        struct nipc__quota quota;
         _Atomic uint64_t n_accepted;
         _Atomic uint64_t n_refused;
 };
@@ -194,6 +197,11 @@ static inline void nipc__server_note_response(struct nipc_server *server, uint64
 
 /* The worker's poller does not watch the listener any more; the last one closes it. */
 void nipc__server_leave_listener(struct nipc__worker *worker);
+
+/* ---- plan.c ---- */
+
+/* Copies a config and fills its defaults in. Returns 0, -EINVAL or -E2BIG. */
+int nipc__server_load_config(struct nipc_server_config *c, const struct nipc_server_config *config);
 
 /* ---- worker.c ---- */
 int nipc__worker_new(struct nipc_server *server, struct nipc__worker **ret_worker);

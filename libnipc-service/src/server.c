@@ -19,11 +19,6 @@
 #include "server-private.h"
 #include "stdaux.h"
 
-#define DEFAULT_TIMEOUT_MS      5000u
-#define DEFAULT_MAX_BATCH_ITEMS 65536u
-#define DEFAULT_MAX_SESSIONS    1024u
-#define DEFAULT_SAMPLE_EVERY    64u
-
 /* Requests of one lone client in one dispatch; chosen, not tuned. */
 #define DISPATCH_BUDGET 256u
 
@@ -56,49 +51,6 @@ void nipc__server_learn_request(struct nipc_server *server, uint64_t size)
 void nipc__server_learn_response(struct nipc_server *server, uint64_t size)
 {
         note(server, &server->response_bytes, size, server->config.max_response_bytes);
-}
-
-/* Fills one pair of limits in: the ceiling, and what to begin with. Returns 0 or -EINVAL. */
-static int default_limits(uint32_t *max, uint32_t *initial, uint32_t default_initial)
-{
-        if (!*max && !*initial) {
-                *max = NIPC__GROWTH_CAP;
-                *initial = default_initial;
-        } else if (!*max) {
-                *max = NIPC__MAX(NIPC__GROWTH_CAP, *initial);
-        } else if (!*initial) {
-                *initial = *max;
-        }
-        return *initial <= *max ? 0 : -EINVAL;
-}
-
-static int load_config(struct nipc_server_config *c, const struct nipc_server_config *config)
-{
-        int r;
-
-        r = nipc__abi_load(c, sizeof(*c), config);
-        if (r < 0)
-                return r;
-        if (!c->run_dir || !c->service)
-                return -EINVAL;
-        r = default_limits(&c->max_request_bytes, &c->initial_request_bytes,
-                           NIPC__DEFAULT_REQUEST_BYTES);
-        if (!r)
-                r = default_limits(&c->max_response_bytes, &c->initial_response_bytes,
-                                   NIPC__DEFAULT_RESPONSE_BYTES);
-        if (!c->max_batch_items)
-                c->max_batch_items = DEFAULT_MAX_BATCH_ITEMS;
-        if (!c->max_sessions)
-                c->max_sessions = DEFAULT_MAX_SESSIONS;
-        if (!c->metrics_sample_every)
-                c->metrics_sample_every = DEFAULT_SAMPLE_EVERY;
-        if (!c->handshake_timeout_ms)
-                c->handshake_timeout_ms = DEFAULT_TIMEOUT_MS;
-        if (!c->request_timeout_ms)
-                c->request_timeout_ms = DEFAULT_TIMEOUT_MS;
-        if (!c->response_timeout_ms)
-                c->response_timeout_ms = DEFAULT_TIMEOUT_MS;
-        return r;
 }
 
 /* ---- new and free ------------------------------------------------------------------------- */
@@ -165,7 +117,9 @@ static int server_new(const struct nipc_server_config *config, const struct nipc
         struct nipc_server *server;
         int r;
 
-        r = load_config(&c, config);
+        r = nipc__server_load_config(&c, config);
+        if (!r && (!c.run_dir || !c.service))
+                r = -EINVAL;
         if (r < 0)
                 return r;
         server = calloc(1, sizeof(*server));
@@ -179,6 +133,13 @@ static int server_new(const struct nipc_server_config *config, const struct nipc
                 pthread_mutex_destroy(&server->lock);
                 free(server);
                 return -ENOMEM;
+        }
+        r = nipc__quota_init(&server->quota, &c);
+        if (r < 0) {
+                pthread_cond_destroy(&server->parked);
+                pthread_mutex_destroy(&server->lock);
+                free(server);
+                return r;
         }
         server->config = c;
         atomic_init(&server->request_bytes, c.initial_request_bytes);
@@ -271,6 +232,7 @@ static void free_workers(struct nipc_server *server)
                 nipc__worker_end(server->workers[i]);
         for (i = 0; i < server->n_workers; i++)
                 nipc__worker_free(server->workers[i]);
+        nipc__quota_deinit(&server->quota);
         pthread_cond_destroy(&server->parked);
         pthread_mutex_destroy(&server->lock);
 }
@@ -510,6 +472,7 @@ NIPC__EXPORT int nipc_server_get_status(const struct nipc_server *server,
         status.n_refused = atomic_load_explicit(&server->n_refused, relaxed);
         status.max_request_bytes = atomic_load_explicit(&server->request_bytes, relaxed);
         status.max_response_bytes = atomic_load_explicit(&server->response_bytes, relaxed);
+        status.refused_limit = nipc__quota_get_refused_limit(&server->quota);
         for (i = 0; i < server->n_workers; i++) {
                 const struct nipc__metrics *metrics = &server->workers[i]->metrics;
 

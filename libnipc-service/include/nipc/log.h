@@ -45,7 +45,8 @@ enum nipc_log_event {
         NIPC_LOG_STALE_CLEANED = 3,    /* value: files of dead owners that were removed */
         NIPC_LOG_SESSION_ACCEPTED = 4, /* a handshake is complete */
         NIPC_LOG_SESSION_ENDED = 5,    /* error: -ECONNRESET when the client left, 0 when we did */
-        NIPC_LOG_SESSION_REFUSED = 6,  /* transport_status: what the client was told, if it was */
+        NIPC_LOG_SESSION_REFUSED = 6,  /* transport_status: what the client was told, if it was;
+                                          step:  the limit of the config that was in the way */
         NIPC_LOG_DOWNGRADE = 7,        /* step and error: why a better profile was not had */
         NIPC_LOG_LIMIT_HIT = 8,        /* step: the limit; value: what there is of it */
         NIPC_LOG_TIMEOUT = 9,          /* step: what was waited for; the session ended */

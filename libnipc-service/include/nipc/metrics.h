@@ -63,8 +63,13 @@ enum nipc_metrics_refusal {
         NIPC_METRICS_REFUSAL_LIMIT_EXCEEDED = 3, /* it wants larger requests than are offered */
         NIPC_METRICS_REFUSAL_MAX_SESSIONS = 4,
         NIPC_METRICS_REFUSAL_OTHER = 5,
+        NIPC_METRICS_REFUSAL_MAX_SESSIONS_PER_UID = 6,
+        NIPC_METRICS_REFUSAL_MAX_DESCRIPTORS = 7,
+        NIPC_METRICS_REFUSAL_MAX_TOTAL_BYTES = 8,
+        NIPC_METRICS_REFUSAL_MAX_BYTES_PER_UID = 9,
+        NIPC_METRICS_REFUSAL_MEMORY = 10, /* there was none to note one more */
 };
-#define NIPC_METRICS_N_REFUSALS 8
+#define NIPC_METRICS_N_REFUSALS 16
 
 /* What a client let us wait for until we gave it up. */
 enum nipc_metrics_timeout {

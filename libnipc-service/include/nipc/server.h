@@ -87,6 +87,20 @@ struct nipc_server_config {
         /* NULL, or told what happens, see <nipc/log.h>; log_userdata: borrowed until free. */
         void (*log)(void *userdata, const struct nipc_log_record *record);
         void *log_userdata;
+        /*
+         * What all clients together, and those of one user, may take. Whoever would go beyond is
+         * refused like one too many, before anything is made for him; which limit that was is in
+         * nipc_server_status.refused_limit. Until a session's profile is agreed it counts as the
+         * dearest that is offered. What a session counts for is in nipc_server_plan(): bytes are
+         * those of a busy one. Of requests one is in hand per session, and one per worker: what
+         * else was sent waits in the socket or ring, and counts there.
+         */
+        uint32_t max_sessions_per_uid; /* 0: as max_sessions */
+        uint32_t max_handshakes;    /* clients that have not said HELLO; then the oldest of a worker
+                                       has to go, 16 of each may stay; 0: 256 */
+        uint32_t max_descriptors;   /* of sessions; 0: what max_sessions need */
+        uint64_t max_total_bytes;   /* of sessions; 0: what max_sessions need */
+        uint64_t max_bytes_per_uid; /* 0: as max_total_bytes */
 };
 
 #define NIPC_METRICS_NO_TIMES UINT32_MAX /* for metrics_sample_every: none is timed */
@@ -259,12 +273,53 @@ struct nipc_server_status {
         uint64_t n_failed;          /* answered with another status, or dropped */
         uint32_t max_request_bytes; /* offered to the next session */
         uint32_t max_response_bytes;
+        /* The field of the config that refused a client last, a literal; NULL: none did. */
+        const char *refused_limit;
 };
 
 #define NIPC_SERVER_STATUS_INIT NIPC_INIT(struct nipc_server_status)
 
 /* Never blocks. Returns 0, -EINVAL. Since: 0.1 */
 int nipc_server_get_status(const struct nipc_server *server, struct nipc_server_status *ret_status);
+
+/* What one session of a profile takes of the server's process at most. */
+struct nipc_server_session_plan {
+        uint32_t profile; /* one NIPC_PROFILE_* bit */
+        uint32_t n_descriptors;
+        uint32_t n_mappings;
+        uint64_t idle_bytes;   /* heap, while there is nothing to do */
+        uint64_t busy_bytes;   /* heap, with a half request and a response that nobody reads */
+        uint64_t shared_bytes; /* made for it and shared with the client, reserved as a whole */
+};
+
+#define NIPC_SERVER_PLAN_MAX_PROFILES 4
+
+/*
+ * What a server takes at most. Not in it: what the handler allocates, what the kernel keeps for
+ * sockets, memory that clients made and hand over (RING, 16 MiB each at most, theirs).
+ */
+struct nipc_server_plan {
+        size_t size;            /* sizeof(struct nipc_server_plan), set by the caller */
+        uint32_t n_threads;     /* workers, and the library's own (SHM_HYBRID) */
+        uint32_t n_descriptors; /* with max_sessions and max_handshakes, or max_descriptors */
+        uint32_t n_mappings;    /* of sessions and thread stacks */
+        uint32_t n_requests;    /* in hand at one time */
+        uint64_t base_bytes;    /* heap and touched stacks without a session */
+        uint64_t idle_bytes;    /* with max_sessions idle sessions, base_bytes included */
+        uint64_t busy_bytes;    /* with max_sessions busy ones, or max_total_bytes */
+        uint64_t shared_bytes;
+        /* Per session, of each profile that is offered and built in. */
+        uint32_t n_profiles;
+        struct nipc_server_session_plan sessions[NIPC_SERVER_PLAN_MAX_PROFILES];
+};
+
+#define NIPC_SERVER_PLAN_INIT NIPC_INIT(struct nipc_server_plan)
+
+/*
+ * Tells what a server of this config would take; run_dir and service may be NULL here. Makes
+ * nothing, never blocks, any thread. Returns 0, -EINVAL, -E2BIG. Since: 0.1
+ */
+int nipc_server_plan(const struct nipc_server_config *config, struct nipc_server_plan *ret_plan);
 
 #ifdef __cplusplus
 }

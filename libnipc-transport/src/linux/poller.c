@@ -215,8 +215,9 @@ static void cool(struct nipc_poller *poller, struct nipc_session *session)
 }
 
 /*
- * Where one in so many rang, all are worth a look: to look at a session and to arm it again is some
- * hundred nanoseconds, a doorbell of both sides is microseconds. Chosen, not tuned.
+ * Where one in so many rang, or more than can be told at once, all are worth a look: to look at a
+ * session and to arm it again is some hundred nanoseconds, a doorbell of both sides is
+ * microseconds. Chosen, not tuned.
  */
 #define SESSIONS_PER_BELL 8u
 
@@ -602,7 +603,7 @@ static int ask_kernel(struct nipc_poller *poller, uint64_t deadline_ns,
         for (i = 0; i < n && poller->cold; i++)
                 n_bells += events[i].userdata != NULL;
         if (poller->cold && !poller->is_polled &&
-            (uint64_t)n_bells * SESSIONS_PER_BELL >= poller->n_cold)
+            (k == BATCH || (uint64_t)n_bells * SESSIONS_PER_BELL >= poller->n_cold))
                 heat_all(poller);
         return n;
 }

@@ -66,6 +66,12 @@ static uint32_t choose_ring_bytes(uint32_t max_payload_bytes, uint32_t max_ring_
         return bytes;
 }
 
+uint64_t nipc__ring_get_memory_bytes(uint32_t max_payload_bytes, uint32_t max_ring_bytes)
+{
+        return NIPC__MAX(page_size(), (size_t)4096) +
+               (uint64_t)choose_ring_bytes(max_payload_bytes, max_ring_bytes);
+}
+
 /* ---- mapping -------------------------------------------------------------------------------- */
 
 /* The header, then the ring twice in a row. Returns NULL with errno set. */

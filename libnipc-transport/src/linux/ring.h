@@ -101,6 +101,9 @@ struct nipc_session;
 int nipc__ring_new(uint32_t max_payload_bytes, uint32_t max_ring_bytes, uint32_t spin_cap_ns,
                    struct nipc__ring **ret_ring, const char **ret_step);
 
+/* What that memory takes. */
+uint64_t nipc__ring_get_memory_bytes(uint32_t max_payload_bytes, uint32_t max_ring_bytes);
+
 /* Maps the peer's memory. Takes the descriptor in any case. Returns as nipc__ring_new(). */
 int nipc__ring_attach(struct nipc__ring *ring, int peer_fd, const char **ret_step);
 

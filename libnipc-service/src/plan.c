@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What a config means once its defaults are filled in, and what a server of it takes: threads,
+ * descriptors, mappings, bytes. All of them are upper bounds, and tests hold real servers to them.
+ */
+
+#include <errno.h>
+#include <nipc/cost.h>
+#include <string.h>
+
+#include "abi.h"
+#include "limits.h"
+#include "server-private.h"
+#include "stdaux.h"
+
+#define DEFAULT_TIMEOUT_MS      5000u
+#define DEFAULT_MAX_BATCH_ITEMS 65536u
+#define DEFAULT_MAX_SESSIONS    1024u
+#define DEFAULT_MAX_HANDSHAKES  256u
+#define DEFAULT_SAMPLE_EVERY    64u
+
+/* Of a thread's stack, touched by a worker that calls a handler of its own small needs; measured
+ * with the test of the plan. */
+#define STACK_BYTES (64u * 1024)
+
+/* The objects of a server and of a worker with its poller, rounded up. */
+#define SERVER_BYTES 16384u
+#define WORKER_BYTES 8192u
+
+/* An endpoint: directory, lock, socket, and where regions lie; a poller: itself, wake and timer. */
+#define ENDPOINT_DESCRIPTORS 4u
+#define POLLER_DESCRIPTORS   3u
+
+/* ---- the config --------------------------------------------------------------------------- */
+
+/* Fills one pair of limits in: the ceiling, and what to begin with. Returns 0 or -EINVAL. */
+static int default_limits(uint32_t *max, uint32_t *initial, uint32_t default_initial)
+{
+        if (!*max && !*initial) {
+                *max = NIPC__GROWTH_CAP;
+                *initial = default_initial;
+        } else if (!*max) {
+                *max = NIPC__MAX(NIPC__GROWTH_CAP, *initial);
+        } else if (!*initial) {
+                *initial = *max;
+        }
+        return *initial <= *max ? 0 : -EINVAL;
+}
+
+int nipc__server_load_config(struct nipc_server_config *c, const struct nipc_server_config *config)
+{
+        int r;
+
+        r = nipc__abi_load(c, sizeof(*c), config);
+        if (r < 0)
+                return r;
+        r = default_limits(&c->max_request_bytes, &c->initial_request_bytes,
+                           NIPC__DEFAULT_REQUEST_BYTES);
+        if (!r)
+                r = default_limits(&c->max_response_bytes, &c->initial_response_bytes,
+                                   NIPC__DEFAULT_RESPONSE_BYTES);
+        if (!c->max_batch_items)
+                c->max_batch_items = DEFAULT_MAX_BATCH_ITEMS;
+        if (!c->max_sessions)
+                c->max_sessions = DEFAULT_MAX_SESSIONS;
+        if (!c->max_sessions_per_uid)
+                c->max_sessions_per_uid = c->max_sessions;
+        if (!c->max_handshakes)
+                c->max_handshakes = DEFAULT_MAX_HANDSHAKES;
+        if (!c->max_descriptors)
+                c->max_descriptors = UINT32_MAX;
+        if (!c->max_total_bytes)
+                c->max_total_bytes = UINT64_MAX;
+        if (!c->max_bytes_per_uid)
+                c->max_bytes_per_uid = UINT64_MAX;
+        if (!c->metrics_sample_every)
+                c->metrics_sample_every = DEFAULT_SAMPLE_EVERY;
+        if (!c->handshake_timeout_ms)
+                c->handshake_timeout_ms = DEFAULT_TIMEOUT_MS;
+        if (!c->request_timeout_ms)
+                c->request_timeout_ms = DEFAULT_TIMEOUT_MS;
+        if (!c->response_timeout_ms)
+                c->response_timeout_ms = DEFAULT_TIMEOUT_MS;
+        return r;
+}
+
+/* ---- the plan ----------------------------------------------------------------------------- */
+
+int nipc__plan_session(const struct nipc_server_config *c, uint32_t profile,
+                       struct nipc_server_session_plan *ret_plan)
+{
+        struct nipc_session_cost cost = NIPC_SESSION_COST_INIT;
+        int r;
+
+        r = nipc_session_get_cost(profile, c->max_request_bytes, c->max_response_bytes, 0, &cost);
+        if (r < 0)
+                return r;
+        *ret_plan = (struct nipc_server_session_plan){
+                .profile = profile,
+                .n_descriptors = cost.n_descriptors,
+                .n_mappings = cost.n_mappings,
+                .idle_bytes = cost.heap_bytes + sizeof(struct nipc__conn) + 32,
+                .busy_bytes = cost.heap_bytes + sizeof(struct nipc__conn) + 32 + cost.message_bytes,
+                .shared_bytes = cost.shared_bytes,
+        };
+        return 0;
+}
+
+/* One of each profile, and the dearest of all in every respect. */
+static void plan_sessions(const struct nipc_server_config *c, struct nipc_server_plan *plan,
+                          struct nipc_server_session_plan *ret_most, uint32_t *ret_n_per_thread)
+{
+        const uint32_t offered = c->profiles | NIPC_PROFILE_BASELINE;
+        uint32_t bit;
+
+        *ret_most = (struct nipc_server_session_plan){0};
+        *ret_n_per_thread = 0;
+        for (bit = 1; bit; bit <<= 1) {
+                struct nipc_session_cost cost = NIPC_SESSION_COST_INIT;
+                struct nipc_server_session_plan one;
+
+                if (!(offered & bit) || plan->n_profiles == NIPC_SERVER_PLAN_MAX_PROFILES ||
+                    nipc__plan_session(c, bit, &one) < 0)
+                        continue;
+                plan->sessions[plan->n_profiles++] = one;
+                (void)nipc_session_get_cost(bit, 0, 0, 0, &cost);
+                *ret_n_per_thread = NIPC__MAX(*ret_n_per_thread, cost.n_sessions_per_thread);
+                ret_most->n_descriptors = NIPC__MAX(ret_most->n_descriptors, one.n_descriptors);
+                ret_most->n_mappings = NIPC__MAX(ret_most->n_mappings, one.n_mappings);
+                ret_most->idle_bytes = NIPC__MAX(ret_most->idle_bytes, one.idle_bytes);
+                ret_most->busy_bytes = NIPC__MAX(ret_most->busy_bytes, one.busy_bytes);
+                ret_most->shared_bytes = NIPC__MAX(ret_most->shared_bytes, one.shared_bytes);
+        }
+}
+
+static uint32_t clamp32(uint64_t n)
+{
+        return (uint32_t)NIPC__MIN(n, (uint64_t)UINT32_MAX);
+}
+
+/* A worker's own: buffers for one request and one response, which all its sessions share. */
+static uint64_t worker_bytes(const struct nipc_server_config *c)
+{
+        return WORKER_BYTES + 2 * NIPC_HEADER_SIZE + (uint64_t)c->max_request_bytes +
+               c->max_response_bytes + (c->n_workers ? STACK_BYTES : 0);
+}
+
+void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_plan *plan)
+{
+        const uint32_t n_workers = NIPC__MAX(c->n_workers, 1u);
+        /* Those of a worker that may stay, however many workers there are. */
+        const uint64_t n_silent = NIPC__MAX(c->max_handshakes, 16 * n_workers);
+        struct nipc_server_session_plan most;
+        uint64_t n = c->max_sessions, silent_bytes;
+        uint32_t n_per_thread;
+
+        plan_sessions(c, plan, &most, &n_per_thread);
+        silent_bytes = n_silent * most.idle_bytes;
+        plan->n_requests = n_workers;
+        plan->n_threads = c->n_workers;
+        if (n_per_thread)
+                plan->n_threads = clamp32(plan->n_threads + n / n_per_thread + 1);
+        plan->n_descriptors =
+                clamp32(NIPC__MIN(n * most.n_descriptors, (uint64_t)c->max_descriptors) + n_silent +
+                        ENDPOINT_DESCRIPTORS + (uint64_t)POLLER_DESCRIPTORS * n_workers);
+        plan->n_mappings = clamp32(n * most.n_mappings + 2 * (uint64_t)plan->n_threads);
+        plan->base_bytes = SERVER_BYTES + n_workers * worker_bytes(c);
+        plan->idle_bytes = plan->base_bytes + silent_bytes + n * most.idle_bytes;
+        plan->shared_bytes = NIPC__MIN(n * most.shared_bytes, c->max_total_bytes);
+        plan->busy_bytes = plan->base_bytes + silent_bytes +
+                           NIPC__MIN(n * most.busy_bytes, c->max_total_bytes);
+}
+
+NIPC__EXPORT int nipc_server_plan(const struct nipc_server_config *config,
+                                  struct nipc_server_plan *ret_plan)
+{
+        struct nipc_server_plan plan = NIPC_SERVER_PLAN_INIT;
+        struct nipc_server_config c;
+        int r;
+
+        if (!ret_plan)
+                return -EINVAL;
+        r = nipc__server_load_config(&c, config);
+        if (r < 0)
+                return r;
+        nipc__plan_make(&c, &plan);
+        return nipc__abi_store(ret_plan, &plan, sizeof(plan));
+}
