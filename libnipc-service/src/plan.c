@@ -88,7 +88,7 @@ int nipc__server_load_config(struct nipc_server_config *c, const struct nipc_ser
 /* ---- the plan ----------------------------------------------------------------------------- */
 
 int nipc__plan_session(const struct nipc_server_config *c, uint32_t profile,
-                       struct nipc_server_session_plan *ret_plan)
+                       struct nipc_server_session_needs *ret_needs)
 {
         struct nipc_session_cost cost = NIPC_SESSION_COST_INIT;
         int r;
@@ -96,7 +96,7 @@ int nipc__plan_session(const struct nipc_server_config *c, uint32_t profile,
         r = nipc_session_get_cost(profile, c->max_request_bytes, c->max_response_bytes, 0, &cost);
         if (r < 0)
                 return r;
-        *ret_plan = (struct nipc_server_session_plan){
+        *ret_needs = (struct nipc_server_session_needs){
                 .profile = profile,
                 .n_descriptors = cost.n_descriptors,
                 .n_mappings = cost.n_mappings,
@@ -108,19 +108,19 @@ int nipc__plan_session(const struct nipc_server_config *c, uint32_t profile,
 }
 
 /* One of each profile, and the dearest of all in every respect. */
-static void plan_sessions(const struct nipc_server_config *c, struct nipc_server_plan *plan,
-                          struct nipc_server_session_plan *ret_most, uint32_t *ret_n_per_thread)
+static void plan_sessions(const struct nipc_server_config *c, struct nipc_server_needs *plan,
+                          struct nipc_server_session_needs *ret_most, uint32_t *ret_n_per_thread)
 {
         const uint32_t offered = c->profiles | NIPC_PROFILE_BASELINE;
         uint32_t bit;
 
-        *ret_most = (struct nipc_server_session_plan){0};
+        *ret_most = (struct nipc_server_session_needs){0};
         *ret_n_per_thread = 0;
         for (bit = 1; bit; bit <<= 1) {
                 struct nipc_session_cost cost = NIPC_SESSION_COST_INIT;
-                struct nipc_server_session_plan one;
+                struct nipc_server_session_needs one;
 
-                if (!(offered & bit) || plan->n_profiles == NIPC_SERVER_PLAN_MAX_PROFILES ||
+                if (!(offered & bit) || plan->n_profiles == NIPC_SERVER_NEEDS_MAX_PROFILES ||
                     nipc__plan_session(c, bit, &one) < 0)
                         continue;
                 plan->sessions[plan->n_profiles++] = one;
@@ -146,12 +146,12 @@ static uint64_t worker_bytes(const struct nipc_server_config *c)
                c->max_response_bytes + (c->n_workers ? STACK_BYTES : 0);
 }
 
-void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_plan *plan)
+void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_needs *plan)
 {
         const uint32_t n_workers = NIPC__MAX(c->n_workers, 1u);
         /* Those of a worker that may stay, however many workers there are. */
         const uint64_t n_silent = NIPC__MAX(c->max_handshakes, 16 * n_workers);
-        struct nipc_server_session_plan most;
+        struct nipc_server_session_needs most;
         uint64_t n = c->max_sessions, silent_bytes;
         uint32_t n_per_thread;
 
@@ -173,17 +173,17 @@ void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_plan
 }
 
 NIPC__EXPORT int nipc_server_plan(const struct nipc_server_config *config,
-                                  struct nipc_server_plan *ret_plan)
+                                  struct nipc_server_needs *ret_needs)
 {
-        struct nipc_server_plan plan = NIPC_SERVER_PLAN_INIT;
+        struct nipc_server_needs plan = NIPC_SERVER_NEEDS_INIT;
         struct nipc_server_config c;
         int r;
 
-        if (!ret_plan)
+        if (!ret_needs)
                 return -EINVAL;
         r = nipc__server_load_config(&c, config);
         if (r < 0)
                 return r;
         nipc__plan_make(&c, &plan);
-        return nipc__abi_store(ret_plan, &plan, sizeof(plan));
+        return nipc__abi_store(ret_needs, &plan, sizeof(plan));
 }

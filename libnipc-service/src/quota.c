@@ -10,14 +10,14 @@
 
 #include "stdaux.h"
 
-static uint64_t bytes_of(const struct nipc_server_session_plan *plan)
+static uint64_t bytes_of(const struct nipc_server_session_needs *plan)
 {
         return plan->busy_bytes + plan->shared_bytes;
 }
 
 int nipc__quota_init(struct nipc__quota *quota, const struct nipc_server_config *config)
 {
-        struct nipc_server_plan plan = NIPC_SERVER_PLAN_INIT;
+        struct nipc_server_needs plan = NIPC_SERVER_NEEDS_INIT;
         uint32_t i;
         int r;
 
@@ -140,7 +140,7 @@ void nipc__quota_settle(struct nipc__quota *quota, uint32_t profile, struct nipc
         uint32_t i;
 
         for (i = 0; i < quota->n_offered; i++) {
-                const struct nipc_server_session_plan *plan = &quota->offered[i];
+                const struct nipc_server_session_needs *plan = &quota->offered[i];
 
                 if (plan->profile != profile)
                         continue;

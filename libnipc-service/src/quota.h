@@ -37,7 +37,7 @@ struct nipc__quota {
         uint32_t n_sessions;
         uint32_t n_descriptors;
         uint32_t n_offered; /* of the plan below; constant, as is that */
-        struct nipc_server_session_plan offered[NIPC_SERVER_PLAN_MAX_PROFILES];
+        struct nipc_server_session_needs offered[NIPC_SERVER_NEEDS_MAX_PROFILES];
         struct nipc__charge most;
         /* A literal, for get_status; nothing is published by it: relaxed. */
         const char *_Atomic refused_limit;
@@ -66,6 +66,6 @@ static inline const char *nipc__quota_get_refused_limit(const struct nipc__quota
 
 /* ---- plan.c ---- */
 
-void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_plan *plan);
+void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_needs *plan);
 int nipc__plan_session(const struct nipc_server_config *c, uint32_t profile,
-                       struct nipc_server_session_plan *ret_plan);
+                       struct nipc_server_session_needs *ret_needs);

@@ -283,7 +283,7 @@ struct nipc_server_status {
 int nipc_server_get_status(const struct nipc_server *server, struct nipc_server_status *ret_status);
 
 /* What one session of a profile takes of the server's process at most. */
-struct nipc_server_session_plan {
+struct nipc_server_session_needs {
         uint32_t profile; /* one NIPC_PROFILE_* bit */
         uint32_t n_descriptors;
         uint32_t n_mappings;
@@ -292,14 +292,14 @@ struct nipc_server_session_plan {
         uint64_t shared_bytes; /* made for it and shared with the client, reserved as a whole */
 };
 
-#define NIPC_SERVER_PLAN_MAX_PROFILES 4
+#define NIPC_SERVER_NEEDS_MAX_PROFILES 4
 
 /*
  * What a server takes at most. Not in it: what the handler allocates, what the kernel keeps for
  * sockets, memory that clients made and hand over (RING, 16 MiB each at most, theirs).
  */
-struct nipc_server_plan {
-        size_t size;            /* sizeof(struct nipc_server_plan), set by the caller */
+struct nipc_server_needs {
+        size_t size;            /* sizeof(struct nipc_server_needs), set by the caller */
         uint32_t n_threads;     /* workers, and the library's own (SHM_HYBRID) */
         uint32_t n_descriptors; /* with max_sessions and max_handshakes, or max_descriptors */
         uint32_t n_mappings;    /* of sessions and thread stacks */
@@ -310,16 +310,16 @@ struct nipc_server_plan {
         uint64_t shared_bytes;
         /* Per session, of each profile that is offered and built in. */
         uint32_t n_profiles;
-        struct nipc_server_session_plan sessions[NIPC_SERVER_PLAN_MAX_PROFILES];
+        struct nipc_server_session_needs sessions[NIPC_SERVER_NEEDS_MAX_PROFILES];
 };
 
-#define NIPC_SERVER_PLAN_INIT NIPC_INIT(struct nipc_server_plan)
+#define NIPC_SERVER_NEEDS_INIT NIPC_INIT(struct nipc_server_needs)
 
 /*
  * Tells what a server of this config would take; run_dir and service may be NULL here. Makes
  * nothing, never blocks, any thread. Returns 0, -EINVAL, -E2BIG. Since: 0.1
  */
-int nipc_server_plan(const struct nipc_server_config *config, struct nipc_server_plan *ret_plan);
+int nipc_server_plan(const struct nipc_server_config *config, struct nipc_server_needs *ret_needs);
 
 #ifdef __cplusplus
 }

@@ -55,9 +55,9 @@ static void check_two(struct nipc_server_config *config, const char *service, co
 }
 
 /* What a session of the baseline counts for. */
-static struct nipc_server_session_plan plan_one(const struct nipc_server_config *config)
+static struct nipc_server_session_needs plan_one(const struct nipc_server_config *config)
 {
-        struct nipc_server_plan plan = NIPC_SERVER_PLAN_INIT;
+        struct nipc_server_needs plan = NIPC_SERVER_NEEDS_INIT;
 
         tap_eq_int(nipc_server_plan(config, &plan), 0);
         tap_eq_uint(plan.sessions[0].profile, NIPC_PROFILE_BASELINE);
@@ -108,7 +108,7 @@ static void test_bytes_per_uid(void)
 static void test_settled(void)
 {
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
-        struct nipc_server_plan plan = NIPC_SERVER_PLAN_INIT;
+        struct nipc_server_needs plan = NIPC_SERVER_NEEDS_INIT;
         struct nipc_server *server;
         uint64_t most = 0;
         int fds[3], i;
@@ -151,7 +151,7 @@ static void test_handshakes(void)
 static void test_plan_arguments(void)
 {
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
-        struct nipc_server_plan plan = NIPC_SERVER_PLAN_INIT;
+        struct nipc_server_needs plan = NIPC_SERVER_NEEDS_INIT;
 
         tap_eq_int(nipc_server_plan(&config, NULL), -EINVAL);
         tap_eq_int(nipc_server_plan(NULL, &plan), -EINVAL);
@@ -165,7 +165,7 @@ static void test_plan_arguments(void)
 static void test_plan_follows_config(void)
 {
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
-        struct nipc_server_plan plan = NIPC_SERVER_PLAN_INIT, more = NIPC_SERVER_PLAN_INIT;
+        struct nipc_server_needs plan = NIPC_SERVER_NEEDS_INIT, more = NIPC_SERVER_NEEDS_INIT;
 
         config.n_workers = 2;
         config.max_sessions = 100;

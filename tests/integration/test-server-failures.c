@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Every system call of accept, handshake and set-up fails in the server, one after the other and
+ * with every errno that says "short of something" or "not allowed": whoever is connected keeps
+ * being served, and whoever comes later is served again.
+ *
+ * The calls are replaced in this program; the server runs in a process of its own, and what is to
+ * fail there is said in memory that both share.
+ */
+
+#include "util-env.h"
+#include <errno.h>
+#include <nipc/client.h>
+#include <nipc/hello.h>
+#include <nipc/server.h>
+#include <nipc/session.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ATTEMPT_MS 20 /* for a client that may not get in; how long does not matter */
+
+/* What fails, in the process with that number. */
+struct faults {
+        _Atomic pid_t pid;
+        _Atomic(const char *) call; /* a literal: both processes have it; NULL: none */
+        atomic_int error;
+        atomic_uint n_failed;
+};
+
+static struct faults *faults;
+
+static bool fails(const char *call)
+{
+        const char *wanted = faults ? atomic_load(&faults->call) : NULL;
+
+        if (!wanted || strcmp(wanted, call) || getpid() != atomic_load(&faults->pid))
+                return false;
+        /* A loop over EINTR ends when the kernel stops interrupting: every other time it does. */
+        if (atomic_fetch_add(&faults->n_failed, 1) % 2 && atomic_load(&faults->error) == EINTR)
+                return false;
+        errno = atomic_load(&faults->error);
+        return true;
+}
+
+/* ---- the calls ------------------------------------------------------------------------------ */
+
+#define REPLACE(type, failed, name, symbol, parameters, arguments) \
+        type __real_##symbol parameters;                           \
+        type __wrap_##symbol parameters;                           \
+        type __wrap_##symbol parameters                            \
+        {                                                          \
+                if (fails(name))                                   \
+                        return failed;                             \
+                return __real_##symbol arguments;                  \
+        }
+
+REPLACE(int, -1, "accept4", accept4,
+        (int fd, struct sockaddr *addr, socklen_t *addr_size, int flags),
+        (fd, addr, addr_size, flags))
+REPLACE(void *, NULL, "calloc", calloc, (size_t n, size_t size), (n, size))
+REPLACE(void *, NULL, "aligned_alloc", aligned_alloc, (size_t align, size_t size), (align, size))
+REPLACE(int, -1, "epoll_ctl", epoll_ctl, (int fd, int op, int on, struct epoll_event *event),
+        (fd, op, on, event))
+REPLACE(int, -1, "eventfd", eventfd, (unsigned count, int flags), (count, flags))
+REPLACE(int, -1, "getsockopt", getsockopt,
+        (int fd, int level, int name, void *value, socklen_t *size), (fd, level, name, value, size))
+REPLACE(int, -1, "madvise", madvise, (void *addr, size_t size, int advice), (addr, size, advice))
+REPLACE(int, -1, "memfd_create", memfd_create, (const char *name, unsigned flags), (name, flags))
+REPLACE(ssize_t, -1, "recvmsg", recvmsg, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))
+REPLACE(ssize_t, -1, "sendmsg", sendmsg, (int fd, const struct msghdr *msg, int flags),
+        (fd, msg, flags))
+REPLACE(ssize_t, -1, "recv", recv, (int fd, void *buf, size_t size, int flags),
+        (fd, buf, size, flags))
+REPLACE(ssize_t, -1, "send", send, (int fd, const void *buf, size_t size, int flags),
+        (fd, buf, size, flags))
+REPLACE(int, -1, "setsockopt", setsockopt,
+        (int fd, int level, int name, const void *value, socklen_t size),
+        (fd, level, name, value, size))
+REPLACE(int, -1, "timerfd_settime", timerfd_settime,
+        (int fd, int flags, const struct itimerspec *to, struct itimerspec *from),
+        (fd, flags, to, from))
+
+/* By the names that they have where file offsets are made 64 bits wide. */
+#define REPLACE_BOTH(type, failed, name, parameters, arguments)   \
+        REPLACE(type, failed, #name, name, parameters, arguments) \
+        REPLACE(type, failed, #name, name##64, parameters, arguments)
+
+REPLACE_BOTH(int, -1, fallocate, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))
+REPLACE_BOTH(int, -1, fstat, (int fd, struct stat *st), (fd, st))
+REPLACE_BOTH(int, -1, ftruncate, (int fd, off_t size), (fd, size))
+REPLACE_BOTH(void *, MAP_FAILED, mmap,
+             (void *addr, size_t size, int protection, int flags, int fd, off_t at),
+             (addr, size, protection, flags, fd, at))
+REPLACE_BOTH(ssize_t, -1, pread, (int fd, void *buf, size_t size, off_t at), (fd, buf, size, at))
+
+#define REPLACE_VARIADIC(name, symbol)                      \
+        int __real_##symbol(int fd, int what, ...);         \
+        int __wrap_##symbol(int fd, int what, ...);         \
+        int __wrap_##symbol(int fd, int what, ...)          \
+        {                                                   \
+                va_list list;                               \
+                long argument;                              \
+                                                            \
+                va_start(list, what);                       \
+                argument = va_arg(list, long);              \
+                va_end(list);                               \
+                if (fails(name))                            \
+                        return -1;                          \
+                return __real_##symbol(fd, what, argument); \
+        }
+
+REPLACE_VARIADIC("fcntl", fcntl)
+REPLACE_VARIADIC("fcntl", fcntl64)
+
+/* It is closed, whatever is said. */
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+        int r = __real_close(fd);
+
+        return fails("close") ? -1 : r;
+}
+
+static const char *const calls[] = {
+        "accept4",      "aligned_alloc", "calloc",          "close",     "epoll_ctl",  "eventfd",
+        "fallocate",    "fcntl",         "fstat",           "ftruncate", "getsockopt", "madvise",
+        "memfd_create", "mmap",          "pread",           "recv",      "recvmsg",    "send",
+        "sendmsg",      "setsockopt",    "timerfd_settime",
+};
+
+static const int errors[] = {EMFILE, ENFILE, ENOMEM, EINTR, ENOSPC, EPERM};
+
+/* ---- the server ----------------------------------------------------------------------------- */
+
+static int increment(void *userdata, uint64_t value, uint64_t *ret_value)
+{
+        *ret_value = value + 1;
+        return 0;
+}
+
+static int serve(int ready_fd, int end_fd)
+{
+        const struct nipc_increment_handler handler = {sizeof(handler), increment, NULL};
+        struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
+        struct nipc_server *server;
+        char byte;
+
+        config.run_dir = util_dir();
+        config.service = "svc";
+        config.n_workers = 1;
+        config.profiles = nipc_profile_get_available();
+        if (nipc_server_new_increment(&config, &handler, &server) < 0 ||
+            nipc_server_start(server) < 0 || write(ready_fd, "", 1) != 1)
+                return 1;
+        if (read(end_fd, &byte, 1) < 0)
+                return 1;
+        nipc_server_free(server);
+        return 0;
+}
+
+struct child {
+        pid_t pid;
+        int end_fd;
+        int n_fds;
+};
+
+static int count_fds_of(pid_t pid)
+{
+        char path[64], link[64];
+        int n = 0, fd;
+
+        for (fd = 0; fd < 256; fd++) {
+                snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+                n += readlink(path, link, sizeof(link)) >= 0;
+        }
+        return n;
+}
+
+static void start(struct child *child)
+{
+        int ready[2], end[2];
+        char byte;
+
+        (void)util_dir(); /* is made by the first who asks, and shall be the same for both */
+        tap_require(pipe(ready) == 0 && pipe(end) == 0);
+        child->pid = fork();
+        tap_require(child->pid >= 0);
+        if (child->pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                util_arm_watchdog();
+                close(ready[0]);
+                close(end[1]);
+                _exit(serve(ready[1], end[0]));
+        }
+        close(ready[1]);
+        close(end[0]);
+        tap_check(read(ready[0], &byte, 1) == 1);
+        close(ready[0]);
+        child->end_fd = end[1];
+        atomic_store(&faults->pid, child->pid);
+        child->n_fds = count_fds_of(child->pid);
+}
+
+static void stop(struct child *child)
+{
+        int status = 0;
+
+        close(child->end_fd);
+        tap_check(waitpid(child->pid, &status, 0) == child->pid);
+        tap_check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* ---- clients -------------------------------------------------------------------------------- */
+
+static struct nipc_client *new_client(uint32_t profiles, uint32_t timeout_ms)
+{
+        struct nipc_client_config config = NIPC_CLIENT_CONFIG_INIT;
+        struct nipc_client *client = NULL;
+
+        config.run_dir = util_dir();
+        config.service = "svc";
+        config.profiles = profiles;
+        config.timeout_ms = timeout_ms;
+        if (util_eq_error(nipc_client_new(&config, &client), 0))
+                nipc_client_refresh(client);
+        return client;
+}
+
+static void ask(struct nipc_client *client, const char *who, const char *call, int error)
+{
+        uint64_t value = 0;
+
+        util_waiting_for(who);
+        if (nipc_client_increment(client, 41, 60000, &value) != 0 || value != 42)
+                tap_fail("%s fails with %s: no answer to %s", call, strerror(error), who);
+}
+
+/* Whether a failure of that call is the end of whatever session it is made for. */
+static bool is_of_messages(const char *call)
+{
+        return !strcmp(call, "recv") || !strcmp(call, "send") || !strcmp(call, "recvmsg") ||
+               !strcmp(call, "sendmsg") || !strcmp(call, "epoll_ctl");
+}
+
+static void try_failure(struct nipc_client *old, uint32_t profiles, const char *call, int error)
+{
+        struct nipc_client *client;
+        uint64_t value;
+
+        atomic_store(&faults->error, error);
+        atomic_store(&faults->call, call);
+        client = new_client(profiles, ATTEMPT_MS); /* may or may not get in */
+        if (nipc_client_is_ready(client))
+                nipc_client_increment(client, 1, ATTEMPT_MS, &value);
+        if (!is_of_messages(call))
+                ask(old, "the client that is connected", call, error);
+        atomic_store(&faults->call, NULL);
+        nipc_client_free(client);
+        ask(old, "the client that was connected", call, error);
+        util_waiting_for("a client that comes later");
+        client = new_client(profiles, 60000);
+        ask(client, "the client that came later", call, error);
+        nipc_client_free(client);
+}
+
+static void try_profiles(uint32_t profiles)
+{
+        struct child child = {.pid = -1};
+        struct nipc_client *old;
+        unsigned n_met = 0;
+
+        if (profiles & ~nipc_profile_get_available())
+                tap_skip("not in this build");
+        start(&child);
+        old = new_client(profiles, 60000);
+        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+                atomic_store(&faults->n_failed, 0);
+                for (size_t k = 0; k < sizeof(errors) / sizeof(errors[0]); k++)
+                        try_failure(old, profiles, calls[i], errors[k]);
+                n_met += atomic_load(&faults->n_failed) > 0;
+                printf("# %s failed %u times\n", calls[i], atomic_load(&faults->n_failed));
+        }
+        tap_check(n_met >= 6); /* or what is replaced is not what is called */
+        nipc_client_free(old);
+        util_waiting_for("the descriptors of the server");
+        while (count_fds_of(child.pid) != child.n_fds)
+                sched_yield();
+        stop(&child);
+}
+
+static void test_baseline(void)
+{
+        try_profiles(NIPC_PROFILE_BASELINE);
+}
+
+static void test_ring(void)
+{
+        try_profiles(NIPC_PROFILE_BASELINE | NIPC_PROFILE_RING);
+}
+
+static void test_shm_hybrid(void)
+{
+        try_profiles(NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID);
+}
+
+int main(int argc, char **argv)
+{
+        static const struct tap_case cases[] = {TAP_CASE(test_baseline), TAP_CASE(test_ring),
+                                                TAP_CASE(test_shm_hybrid),
+                                                TAP_CASE(test_nothing_leaked)};
+
+        faults = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                      0);
+        if (faults == MAP_FAILED)
+                return 1;
+        util_begin();
+        return tap_run(cases, sizeof(cases) / sizeof(cases[0]), argc, argv);
+}
