@@ -28,9 +28,10 @@
 #define SERVER_BYTES 16384u
 #define WORKER_BYTES 8192u
 
-/* An endpoint: directory, lock, socket, and where regions lie; a poller: itself, wake and timer. */
+/* An endpoint: directory, lock, socket, and where regions lie; a worker: its poller,
+ * wake and timer, and two memories of a session that is being made. */
 #define ENDPOINT_DESCRIPTORS 4u
-#define POLLER_DESCRIPTORS   3u
+#define WORKER_DESCRIPTORS   5u
 
 /* ---- the config --------------------------------------------------------------------------- */
 
@@ -163,7 +164,7 @@ void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_need
                 plan->n_threads = clamp32(plan->n_threads + n / n_per_thread + 1);
         plan->n_descriptors =
                 clamp32(NIPC__MIN(n * most.n_descriptors, (uint64_t)c->max_descriptors) + n_silent +
-                        ENDPOINT_DESCRIPTORS + (uint64_t)POLLER_DESCRIPTORS * n_workers);
+                        ENDPOINT_DESCRIPTORS + (uint64_t)WORKER_DESCRIPTORS * n_workers);
         plan->n_mappings = clamp32(n * most.n_mappings + 2 * (uint64_t)plan->n_threads);
         plan->base_bytes = SERVER_BYTES + n_workers * worker_bytes(c);
         plan->idle_bytes = plan->base_bytes + silent_bytes + n * most.idle_bytes;

@@ -24,7 +24,7 @@ struct nipc_session_cost {
         uint64_t
                 shared_bytes; /* memory made for it and shared with the peer, reserved as a whole */
         uint64_t message_bytes; /* more while a message is half received or half sent */
-        uint32_t n_descriptors;
+        uint32_t n_descriptors; /* and two more while its handshake is answered */
         uint32_t n_mappings;
         uint32_t n_sessions_per_thread; /* a thread of the library serves so many; 0: needs none */
 };

@@ -31,7 +31,6 @@ static void add_ring(struct nipc_session_cost *cost, uint32_t max_response, uint
         cost->heap_bytes += heap_block(sizeof(struct nipc__ring) + NIPC__RING_CELL);
         cost->shared_bytes += nipc__ring_get_memory_bytes(max_response, max_ring_bytes);
         cost->n_mappings += 4; /* ours and the peer's, the records of each twice */
-        cost->n_descriptors++; /* of our memory, until it is handed over */
 }
 
 static void add_shm(struct nipc_session_cost *cost, uint32_t max_request, uint32_t max_response)
