@@ -19,6 +19,9 @@
 /* So many clients with news at once share the costs of a wait; chosen, not tuned. */
 #define CROWD 8
 
+/* Requests for one look at the clock; those before the first are not counted. Chosen. */
+#define CLOCK_EVERY 4u
+
 /* One look for a second request in 1024 wake-ups costs a thousandth; chosen, not tuned. */
 #define MAX_PROBE_SHIFT 10u
 
@@ -272,6 +275,21 @@ static bool conn_yields(struct nipc__conn *conn)
         return yields;
 }
 
+/* Many requests in a row are one client's turn, which must end when there are others. */
+static bool conn_had_its_turn(struct nipc__worker *worker, unsigned n)
+{
+        uint64_t now_ns;
+
+        if (n >= NIPC__FAIR_BUDGET)
+                return true;
+        if (n % CLOCK_EVERY || atomic_load_explicit(&worker->load, memory_order_relaxed) == 1)
+                return false;
+        now_ns = nipc_clock_now_ns();
+        if (n == CLOCK_EVERY)
+                worker->turn_ns = now_ns;
+        return now_ns - worker->turn_ns >= NIPC__FAIR_BUDGET_NS;
+}
+
 /* After the n-th request of this wake-up: whether to look for another. */
 static bool conn_looks_on(struct nipc__worker *worker, struct nipc__conn *conn, unsigned n)
 {
@@ -279,7 +297,7 @@ static bool conn_looks_on(struct nipc__worker *worker, struct nipc__conn *conn, 
                 return false;
         if (worker->drain_ns)
                 return n < NIPC__FAIR_BUDGET && nipc_clock_now_ns() < worker->drain_ns;
-        if (n >= NIPC__FAIR_BUDGET || (nipc__server_flags(worker->server) & NIPC__STOP))
+        if (conn_had_its_turn(worker, n) || (nipc__server_flags(worker->server) & NIPC__STOP))
                 return false;
         if (conn->is_bursting)
                 return true;

@@ -35,8 +35,13 @@
 
 struct nipc__log;
 
-/* Requests of one client in one turn, before the others have theirs; chosen, not tuned. */
-#define NIPC__FAIR_BUDGET 64u
+/*
+ * Requests of one client in one turn, before the others have theirs, and how long they may take
+ * once there are others: as long as it takes to wake somebody, which is what those wait for anyway.
+ * Chosen, not tuned.
+ */
+#define NIPC__FAIR_BUDGET    64u
+#define NIPC__FAIR_BUDGET_NS UINT64_C(20000)
 
 /* Who keeps us waiting. The time-out of a kind is constant, so each list is in order of time. */
 enum nipc__wait {
@@ -94,6 +99,7 @@ struct nipc__worker {
         struct nipc__conn *lone; /* the only one that the last turns were about */
         uint32_t n_lone;         /* so many of them */
         int n_events;            /* of this turn */
+        uint64_t turn_ns;        /* when the first few requests of a client were answered */
         uint32_t n_lone_needed;  /* so many it takes to linger with it */
         bool is_quick;           /* the last requests of the lone one came at full speed */
         bool is_watching;        /* counted in nipc_server.n_watching */

@@ -43,7 +43,8 @@ static void check_counts(const struct nipc_server_session_needs *one,
                (unsigned long long)(full->private_bytes - empty->private_bytes) / N_SESSIONS,
                (unsigned long long)(one->idle_bytes + one->shared_bytes));
         /* Descriptors that the test itself has open were inherited. */
-        tap_check(full->n_fds - empty->n_fds <= one->n_descriptors * N_SESSIONS);
+        /* The last handshake may have a memory left to close. */
+        tap_check(full->n_fds - empty->n_fds <= one->n_descriptors * N_SESSIONS + 2);
         tap_check(full->n_fds - empty->n_fds + N_SESSIONS / 2 >= one->n_descriptors * N_SESSIONS);
 }
 

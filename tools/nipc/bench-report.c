@@ -15,6 +15,7 @@ const char *const bench_scenario_names[SUBJECT_N_SCENARIOS] = {
         [SUBJECT_PING_PONG] = "ping-pong", [SUBJECT_PIPELINE] = "pipeline",
         [SUBJECT_BATCH] = "batch",         [SUBJECT_SNAPSHOT] = "snapshot",
         [SUBJECT_LARGE] = "large",         [SUBJECT_CLIENTS] = "clients",
+        [SUBJECT_FAIRNESS] = "fairness",
 };
 
 const char *const bench_placement_names[BENCH_N_PLACEMENTS] = {
@@ -23,12 +24,15 @@ const char *const bench_placement_names[BENCH_N_PLACEMENTS] = {
         [BENCH_PLACEMENT_TWO] = "two",
 };
 
-char *bench_format_scenario(const struct bench *bench)
+char *bench_format_scenario(const struct bench *bench, const struct bench_track *track)
 {
+        static const char *const troubles[] = {"alone", "flood", "crowd"};
         const char *name = bench_scenario_names[bench->scenario];
 
         if (bench->scenario == SUBJECT_CLIENTS)
                 return g_strdup_printf("%s-%u", name, bench->options.n_clients);
+        if (bench->scenario == SUBJECT_FAIRNESS)
+                return g_strdup_printf("%s-%s", name, troubles[track->options.trouble]);
         return g_strdup(name);
 }
 
@@ -43,7 +47,7 @@ void bench_report_row(const struct bench *bench, const struct bench_track *track
 {
         const struct bench_result *result =
                 &g_array_index(track->results, struct bench_result, track->results->len - 1);
-        g_autofree char *scenario = bench_format_scenario(bench);
+        g_autofree char *scenario = bench_format_scenario(bench, track);
 
         fprintf(bench->csv,
                 "%s,%s,%s,%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
@@ -107,11 +111,38 @@ static struct spread spread_of(const struct bench_track *track, const struct ben
         return measure_spread(values, n);
 }
 
+/* What trouble costs the client that behaves, against the same without: tracks of one subject. */
+static void report_fairness(const struct bench *bench, const struct bench_track *tracks,
+                            guint n_tracks)
+{
+        const struct bench_track *alone = NULL;
+
+        fprintf(stderr, "fairness, %s, medians of %" G_GINT64_FORMAT ":\n",
+                bench_placement_names[bench->placement], bench->repeat);
+        for (guint i = 0; i < n_tracks; i++) {
+                const struct bench_track *track = &tracks[i];
+                g_autofree char *name = bench_format_scenario(bench, track);
+                struct spread ratio;
+
+                if (track->options.trouble == SUBJECT_TROUBLE_NONE)
+                        alone = track;
+                ratio = spread_of(track, alone, get_p99);
+                fprintf(stderr,
+                        "  %s %s: p50 %.3f us, p99 %.3f us, %.3f of it alone (%.3f to %.3f)\n",
+                        track->subject->name, name, spread_of(track, NULL, get_p50).median,
+                        spread_of(track, NULL, get_p99).median, ratio.median, ratio.min, ratio.max);
+        }
+}
+
 void bench_report_summary(const struct bench *bench, const struct bench_track *tracks,
                           guint n_tracks)
 {
-        g_autofree char *scenario = bench_format_scenario(bench);
+        g_autofree char *scenario = bench_format_scenario(bench, &tracks[0]);
 
+        if (bench->scenario == SUBJECT_FAIRNESS) {
+                report_fairness(bench, tracks, n_tracks);
+                return;
+        }
         fprintf(stderr, "%s, %s, medians of %" G_GINT64_FORMAT ":\n", scenario,
                 bench_placement_names[bench->placement], bench->repeat);
         for (guint i = 0; i < n_tracks; i++) {

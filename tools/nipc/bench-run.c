@@ -33,9 +33,12 @@
 /* All tracks of one scenario. */
 struct round {
         const struct bench *bench;
-        struct bench_track tracks[BENCH_MAX_SUBJECTS];
+        struct bench_track tracks[BENCH_MAX_TRACKS];
         guint n_tracks;
 };
+
+/* Whose slice it is: a call is told of its client only. */
+static const struct subject *subject_of_crowd;
 
 /* ---- one slice ------------------------------------------------------------------------------ */
 
@@ -53,6 +56,15 @@ static void wait_until(uint64_t due_ns)
                 continue;
 }
 
+/* One round trip of a crowd of one. */
+static int call_one(struct subject_client *client, uint64_t value)
+{
+        static struct histogram ignored;
+
+        (void)value; /* the crowd has its own */
+        return subject_of_crowd->crowd(client, 0, &ignored);
+}
+
 /* The round trip of every scenario but the pipeline. */
 static int (*choose_call(const struct bench_track *track))(struct subject_client *, uint64_t)
 {
@@ -63,6 +75,8 @@ static int (*choose_call(const struct bench_track *track))(struct subject_client
                 return track->subject->snapshot;
         case SUBJECT_LARGE:
                 return track->subject->large;
+        case SUBJECT_FAIRNESS:
+                return call_one;
         default:
                 return track->subject->ping;
         }
@@ -179,10 +193,16 @@ static int run_slice(const struct bench *bench, struct bench_track *track, uint6
 {
         int r = track->subject->spins ? subject_resume(track->pid) : 0;
 
+        subject_of_crowd = track->subject;
+        if (r == 0 && track->trouble_pid)
+                r = subject_resume(track->trouble_pid);
+
         if (r == 0)
                 r = touch(track);
         if (r == 0)
                 r = measure_slice(bench, track, length_ns);
+        if (r == 0 && track->trouble_pid)
+                r = subject_pause(track->trouble_pid);
         if (r == 0 && track->subject->spins)
                 r = subject_pause(track->pid);
         return r;
@@ -287,11 +307,17 @@ static int start_track(struct bench_track *track)
         r = track->subject->spins ? subject_pause(track->pid) : 0;
         if (r == 0)
                 r = track->subject->open(&track->options, &track->client);
+        if (r == 0 && track->options.trouble != SUBJECT_TROUBLE_NONE) {
+                track->trouble_pid = subject_start_trouble(track->subject, &track->options);
+                r = track->trouble_pid < 0 ? (int)track->trouble_pid
+                                           : subject_pause(track->trouble_pid);
+        }
         return r < 0 ? fail_subject(track, r, NULL) : check_track(track);
 }
 
 static void stop_track(struct bench_track *track)
 {
+        subject_stop(track->trouble_pid);
         if (track->client)
                 track->subject->close(track->client);
         track->client = NULL;
@@ -304,27 +330,39 @@ static void stop_track(struct bench_track *track)
         g_free(track->run_dir);
 }
 
+static void add_track(struct round *round, const struct subject *subject, const char *run_dir,
+                      enum subject_trouble trouble)
+{
+        struct bench_track *track = &round->tracks[round->n_tracks++];
+        g_autofree char *name = g_strdup_printf("%s-%d", subject->name, (int)trouble);
+
+        track->subject = subject;
+        track->options = round->bench->options;
+        track->options.scenario = round->bench->scenario;
+        track->options.profile = subject->profile;
+        track->options.trouble = trouble;
+        track->run_dir = g_build_filename(run_dir, name, NULL);
+        track->options.run_dir = track->run_dir;
+        g_mkdir(track->run_dir, 0700);
+        track->results = g_array_new(FALSE, FALSE, sizeof(struct bench_result));
+}
+
 static void choose_tracks(struct round *round, const char *run_dir)
 {
         const struct bench *bench = round->bench;
 
         for (guint i = 0; i < bench->n_subjects; i++) {
-                struct bench_track *track = &round->tracks[round->n_tracks];
-
                 if (!subject_can(bench->subjects[i], bench->scenario)) {
                         fprintf(stderr, "nipc bench: %s has no %s, it is left out\n",
                                 bench->subjects[i]->name, bench_scenario_names[bench->scenario]);
                         continue;
                 }
-                track->subject = bench->subjects[i];
-                track->options = bench->options;
-                track->options.scenario = bench->scenario;
-                track->options.profile = track->subject->profile;
-                track->run_dir = g_build_filename(run_dir, track->subject->name, NULL);
-                track->options.run_dir = track->run_dir;
-                g_mkdir(track->run_dir, 0700);
-                track->results = g_array_new(FALSE, FALSE, sizeof(struct bench_result));
-                round->n_tracks++;
+                add_track(round, bench->subjects[i], run_dir, SUBJECT_TROUBLE_NONE);
+                if (bench->scenario != SUBJECT_FAIRNESS)
+                        continue;
+                add_track(round, bench->subjects[i], run_dir, SUBJECT_TROUBLE_FLOOD);
+                if (bench->subjects[i]->profile) /* a bare server would be stuck with it */
+                        add_track(round, bench->subjects[i], run_dir, SUBJECT_TROUBLE_CROWD);
         }
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define BENCH_MAX_SUBJECTS 9
+#define BENCH_MAX_TRACKS   (BENCH_MAX_SUBJECTS * SUBJECT_N_TROUBLES)
 
 enum bench_placement {
         BENCH_PLACEMENT_FREE,
@@ -39,6 +40,7 @@ struct bench_track {
         char *run_dir; /* of its own */
         struct subject_client *client;
         pid_t pid;
+        pid_t trouble_pid; /* 0: none */
         uint64_t next_value;
         uint64_t busy_ns; /* of the slices */
         uint64_t n_done;
@@ -66,8 +68,8 @@ struct bench {
  */
 int bench_run_scenario(const struct bench *bench);
 
-/* As rows and the summary call it: with the number of clients, where there are many. Owned. */
-char *bench_format_scenario(const struct bench *bench);
+/* As rows call it: with the number of clients, or with what troubles the one. Owned. */
+char *bench_format_scenario(const struct bench *bench, const struct bench_track *track);
 
 void bench_report_columns(FILE *csv);
 void bench_report_row(const struct bench *bench, const struct bench_track *track, gint64 repeat);

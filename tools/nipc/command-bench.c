@@ -21,6 +21,7 @@
 #define MAX_BATCH_ITEMS        8192 /* a bare packet of that many fits default socket buffers */
 #define MAX_SNAPSHOT_ITEMS     100000
 #define DEFAULT_CLIENTS        "1,8,32,128,512,1000,4000"
+#define DEFAULT_FAIRNESS_RATE  1000 /* a second: it sleeps in between, as agents do */
 #define MAX_CLIENTS            100000
 #define MAX_BYTES              (64u * 1024 * 1024) /* what a client holds at most by itself */
 
@@ -124,7 +125,7 @@ static int check_scenarios(const char *const *names, const struct arguments *arg
                 if (scenario < 0)
                         return command_usage(&command_bench,
                                              "no scenario '%s'; there are ping-pong, pipeline, "
-                                             "batch, snapshot, large and clients",
+                                             "batch, snapshot, large, clients and fairness",
                                              names[i]);
                 if ((scenario == SUBJECT_PIPELINE || scenario == SUBJECT_CLIENTS) &&
                     arguments->rate)
@@ -202,6 +203,12 @@ static int run_all(struct bench *bench, const struct arguments *arguments,
                         bench->options.items = bench->scenario == SUBJECT_SNAPSHOT
                                                        ? DEFAULT_SNAPSHOT_ITEMS
                                                        : DEFAULT_BATCH_ITEMS;
+                bench->rate = arguments->rate;
+                if (bench->scenario == SUBJECT_FAIRNESS) {
+                        bench->options.n_clients = 1;
+                        if (!bench->rate)
+                                bench->rate = DEFAULT_FAIRNESS_RATE;
+                }
                 status = bench->scenario == SUBJECT_CLIENTS ? run_clients(bench, arguments->clients)
                                                             : bench_run_scenario(bench);
         }
@@ -258,7 +265,7 @@ static int run(const struct command_context *context, int argc, char **argv)
                  "for clients, as far as they are there)",
                  "LIST"},
                 {"rate", 0, 0, G_OPTION_ARG_INT64, &arguments.rate,
-                 "requests per second (default: as many as possible)", "RPS"},
+                 "requests per second (default: as many as possible; fairness: 1000)", "RPS"},
                 {"duration", 0, 0, G_OPTION_ARG_DOUBLE, &arguments.duration_s,
                  "seconds per profile and repetition (default: 0.5)", "S"},
                 {"repeat", 0, 0, G_OPTION_ARG_INT64, &arguments.repeat, "repetitions (default: 5)",
@@ -296,7 +303,7 @@ static int run(const struct command_context *context, int argc, char **argv)
 
 const struct command command_bench = {
         .name = "bench",
-        .arguments = "[ping-pong|pipeline|batch|snapshot|large|clients]...",
+        .arguments = "[ping-pong|pipeline|batch|snapshot|large|clients|fairness]...",
         .summary = "measure round trips against the bare transport, as CSV",
         .run = run,
 };

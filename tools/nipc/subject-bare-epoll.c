@@ -263,6 +263,29 @@ static int bare_crowd(struct subject_client *client, uint64_t end_ns, struct his
         return 0;
 }
 
+/* As much as the server takes; nothing else is known here. */
+static int bare_trouble(const struct subject_options *options)
+{
+        struct subject_options one = *options;
+        struct subject_client *client;
+        int r;
+
+        if (options->trouble != SUBJECT_TROUBLE_FLOOD)
+                return -ENOTSUP;
+        one.n_clients = 1;
+        r = bare_open(&one, &client);
+        while (r == 0) {
+                const int fd = client->members[0].fd;
+                unsigned n = 0;
+
+                while (send(fd, client->message, MESSAGE_SIZE, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+                        n++;
+                while (n-- > 0 && recv(fd, client->message, MESSAGE_SIZE, 0) > 0)
+                        continue;
+        }
+        return r;
+}
+
 const struct subject subject_bare_epoll = {
         .name = "bare-epoll",
         .by_default = true,
@@ -270,6 +293,7 @@ const struct subject subject_bare_epoll = {
         .open = bare_open,
         .close = bare_close,
         .crowd = bare_crowd,
+        .trouble = bare_trouble,
 };
 
 const struct subject subject_bare_epoll_mt = {

@@ -26,7 +26,7 @@ uint32_t subject_nipc_request_bytes(const struct subject_options *options)
                 return MAX(SINGLE_REQUEST_BYTES, options->items * BATCH_ITEM_BYTES);
         if (options->scenario == SUBJECT_LARGE)
                 return MAX(SINGLE_REQUEST_BYTES, options->bytes);
-        if (options->scenario == SUBJECT_CLIENTS)
+        if (options->scenario == SUBJECT_CLIENTS || options->scenario == SUBJECT_FAIRNESS)
                 return CROWD_BYTES;
         return SINGLE_REQUEST_BYTES;
 }
@@ -35,7 +35,7 @@ uint32_t subject_nipc_response_bytes(const struct subject_options *options)
 {
         uint64_t bytes = 0;
 
-        if (options->scenario == SUBJECT_CLIENTS)
+        if (options->scenario == SUBJECT_CLIENTS || options->scenario == SUBJECT_FAIRNESS)
                 return CROWD_BYTES;
         if (options->scenario == SUBJECT_BATCH)
                 bytes = (uint64_t)options->items * BATCH_ITEM_BYTES;
@@ -166,7 +166,8 @@ int subject_nipc_serve(const struct subject_options *options, int ready_fd)
                 subject_nipc_request_bytes(options);
         config.max_response_bytes = config.initial_response_bytes =
                 subject_nipc_response_bytes(options);
-        config.max_sessions = options->n_clients; /* 0 where there is one client: the default */
+        if (options->scenario == SUBJECT_CLIENTS)
+                config.max_sessions = options->n_clients;
         r = new_server(options, &config, &source, &server);
         if (r < 0 || write(ready_fd, "", 1) != 1)
                 return -1;

@@ -11,6 +11,7 @@
 #include "crowd.h"
 #include "profiles.h"
 #include "subject-large.h"
+#include "trouble.h"
 
 #include <errno.h>
 #include <nipc/client.h>
@@ -95,7 +96,7 @@ static int client_open(const struct subject_options *options, struct subject_cli
                 client->payload = g_malloc(options->bytes);
                 memset(client->payload, 0x5a, options->bytes);
         }
-        if (options->scenario == SUBJECT_CLIENTS)
+        if (options->scenario == SUBJECT_CLIENTS || options->scenario == SUBJECT_FAIRNESS)
                 r = crowd_open(options, &client->crowd);
         else if (options->scenario == SUBJECT_PIPELINE)
                 r = open_session(options, &client->session);
@@ -262,7 +263,8 @@ static int client_large(struct subject_client *client, uint64_t value)
         .by_default = true, .serve = subject_nipc_serve, .open = client_open,                   \
         .close = client_close, .check = client_check, .ping = client_ping,                      \
         .batch = client_batch, .snapshot = client_snapshot, .large = client_large
-#define SUBJECT_NIPC_MANY .send = client_send, .receive = client_receive, .crowd = client_crowd
+#define SUBJECT_NIPC_MANY .send = client_send, .receive = client_receive, .crowd = client_crowd, \
+        .trouble = trouble_make
 /* clang-format on */
 
 const struct subject subject_baseline = {

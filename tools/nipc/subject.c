@@ -44,6 +44,8 @@ bool subject_can(const struct subject *subject, enum subject_scenario scenario)
                 return subject->snapshot;
         case SUBJECT_LARGE:
                 return subject->large;
+        case SUBJECT_FAIRNESS:
+                return subject->crowd && subject->trouble;
         case SUBJECT_CLIENTS:
                 return subject->crowd;
         default:
@@ -84,6 +86,21 @@ pid_t subject_start(const struct subject *subject, const struct subject_options 
         }
         close(ready[0]);
         return pid;
+}
+
+pid_t subject_start_trouble(const struct subject *subject, const struct subject_options *options)
+{
+        pid_t pid = fork();
+
+        if (pid < 0)
+                return -errno;
+        if (pid > 0)
+                return pid;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGINT, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+        subject_pin(-1);
+        _exit(subject->trouble(options) < 0);
 }
 
 /* Sends a signal that changes whether the child runs, and waits until it did. */

@@ -21,7 +21,16 @@ enum subject_scenario {
         SUBJECT_SNAPSHOT,
         SUBJECT_LARGE,
         SUBJECT_CLIENTS,
+        SUBJECT_FAIRNESS,
         SUBJECT_N_SCENARIOS,
+};
+
+/* Who asks the same server meanwhile, from another process. */
+enum subject_trouble {
+        SUBJECT_TROUBLE_NONE,
+        SUBJECT_TROUBLE_FLOOD, /* one that sends as much as it can */
+        SUBJECT_TROUBLE_CROWD, /* many that say nothing, half of it, or never read */
+        SUBJECT_N_TROUBLES,
 };
 
 /* What both ends of a pair know before they are two. */
@@ -32,9 +41,10 @@ struct subject_options {
         uint32_t items;      /* in one batch or snapshot */
         uint32_t bytes;      /* of one large payload, 8 or more */
         uint32_t n_clients;  /* of a crowd, all driven by one process */
-        int server_cpu;      /* -1: not pinned */
-        uint32_t profile;    /* of the subject */
-        void *memory;        /* shared by the two, made by prepare() */
+        enum subject_trouble trouble;
+        int server_cpu;   /* -1: not pinned */
+        uint32_t profile; /* of the subject */
+        void *memory;     /* shared by the two, made by prepare() */
         size_t memory_size;
 };
 
@@ -72,6 +82,8 @@ struct subject {
          * takes the answers that are owed. latency: each round trip is recorded.
          */
         int (*crowd)(struct subject_client *client, uint64_t end_ns, struct histogram *latency);
+        /* In a child: makes options->trouble until killed. */
+        int (*trouble)(const struct subject_options *options);
 };
 
 extern const struct subject subject_baseline;
@@ -89,6 +101,9 @@ bool subject_can(const struct subject *subject, enum subject_scenario scenario);
 
 /* Starts serve() in a child. Returns its pid once it is ready, or a negative errno. */
 pid_t subject_start(const struct subject *subject, const struct subject_options *options);
+
+/* Starts trouble() in a child. Returns its pid or a negative errno. */
+pid_t subject_start_trouble(const struct subject *subject, const struct subject_options *options);
 
 /*
  * Halts a child that would use a CPU while others are measured, and lets it go on. Return once it
