@@ -19,7 +19,7 @@
 #define N_EVENTS 64u
 
 /* Clients taken per turn, so that those we have are not forgotten over those who come. */
-#define ACCEPT_BUDGET 64u
+#define ACCEPT_BUDGET 8u
 
 /* How long not to accept when descriptors or memory are short; chosen, not tuned. */
 #define ACCEPT_PAUSE_MS 100u

@@ -96,6 +96,45 @@ static void test_rate(void)
         g_assert_nonnull(strstr(out, "\nping-pong,baseline,free,1000,1,"));
 }
 
+/* A scenario for each number of clients, in the name of the rows. */
+static void test_clients(void)
+{
+        g_autofree char *out = NULL;
+        g_autofree char *err = NULL;
+        g_auto(GStrv) lines = NULL;
+
+        g_assert_cmpint(bench(&out, &err,
+                              "clients --clients 1,70 --repeat 1 "
+                              "--profile baseline,ring,bare-epoll,bare-epoll-mt"),
+                        ==, 0);
+        lines = g_strsplit(out, "\n", -1);
+        g_assert_cmpuint(g_strv_length(lines), ==, 10);
+        check_row(lines[1], "clients-1", "baseline");
+        check_row(lines[6], "clients-70", "ring");
+        check_row(lines[8], "clients-70", "bare-epoll-mt");
+        g_assert_nonnull(strstr(err, " of bare-epoll ("));
+        g_assert_cmpint(bench(NULL, NULL, "clients --clients 0"), ==, 2);
+        g_assert_cmpint(bench(NULL, NULL, "clients --clients 8 --rate 100"), ==, 2);
+}
+
+/* Alone and in trouble, in the name of the rows. */
+static void test_fairness(void)
+{
+        g_autofree char *out = NULL;
+        g_autofree char *err = NULL;
+        g_auto(GStrv) lines = NULL;
+
+        g_assert_cmpint(bench(&out, &err, "fairness --repeat 1 --profile baseline,bare-epoll"), ==,
+                        0);
+        lines = g_strsplit(out, "\n", -1);
+        g_assert_cmpuint(g_strv_length(lines), ==, 7);
+        check_row(lines[1], "fairness-alone", "baseline");
+        check_row(lines[2], "fairness-flood", "baseline");
+        check_row(lines[3], "fairness-crowd", "baseline");
+        check_row(lines[5], "fairness-flood", "bare-epoll");
+        g_assert_nonnull(strstr(err, "of it alone"));
+}
+
 /* One CPU for two that spin: slow, but it ends. */
 static void test_same(void)
 {
@@ -151,6 +190,8 @@ int main(int argc, char **argv)
         g_test_add_func("/bench/default", test_default);
         g_test_add_func("/bench/rate", test_rate);
         g_test_add_func("/bench/same", test_same);
+        g_test_add_func("/bench/clients", test_clients);
+        g_test_add_func("/bench/fairness", test_fairness);
         g_test_add_func("/bench/depths", test_depths);
         g_test_add_func("/bench/no-leftovers", test_no_leftovers);
         return g_test_run();

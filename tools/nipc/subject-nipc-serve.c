@@ -166,6 +166,9 @@ int subject_nipc_serve(const struct subject_options *options, int ready_fd)
                 subject_nipc_request_bytes(options);
         config.max_response_bytes = config.initial_response_bytes =
                 subject_nipc_response_bytes(options);
+        if (options->scenario == SUBJECT_FAIRNESS) /* who makes trouble stays */
+                config.handshake_timeout_ms = config.request_timeout_ms =
+                        config.response_timeout_ms = 10 * SUBJECT_TIMEOUT_MS;
         if (options->scenario == SUBJECT_CLIENTS)
                 config.max_sessions = options->n_clients;
         r = new_server(options, &config, &source, &server);

@@ -90,6 +90,7 @@ pid_t subject_start(const struct subject *subject, const struct subject_options 
 
 pid_t subject_start_trouble(const struct subject *subject, const struct subject_options *options)
 {
+        const struct sched_param param = {0};
         pid_t pid = fork();
 
         if (pid < 0)
@@ -100,6 +101,8 @@ pid_t subject_start_trouble(const struct subject *subject, const struct subject_
         signal(SIGINT, SIG_IGN);
         signal(SIGTERM, SIG_IGN);
         subject_pin(-1);
+        /* Never in the way of who behaves: the server is asked about, not the scheduler. */
+        sched_setscheduler(0, SCHED_IDLE, &param);
         _exit(subject->trouble(options) < 0);
 }
 
