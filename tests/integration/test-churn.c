@@ -57,8 +57,10 @@ static int come_and_go(unsigned number)
 
 static bool start_one(unsigned number)
 {
-        pid_t pid = fork();
+        pid_t pid;
 
+        fflush(NULL); /* or both would print what is still to be printed */
+        pid = fork();
         if (pid == 0) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                 util_arm_watchdog();

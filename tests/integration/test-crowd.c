@@ -124,8 +124,10 @@ static int flood(uint32_t profile)
 
 static pid_t start_flood(uint32_t profile)
 {
-        pid_t pid = fork();
+        pid_t pid;
 
+        fflush(NULL); /* or both would print what is still to be printed */
+        pid = fork();
         if (pid == 0) {
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                 util_arm_watchdog();
