@@ -59,7 +59,7 @@ static uint16_t status_of(int result)
         case 0:
                 return NIPC_TRANSPORT_STATUS_OK;
         case NIPC_PROTO_E_OVERFLOW:
-        case -EMSGSIZE:
+        case -EMSGSIZE: /* NIPC__IS_OVERFLOW() */
                 return NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED;
         default:
                 return result > 0 ? NIPC_TRANSPORT_STATUS_BAD_ENVELOPE
@@ -79,32 +79,74 @@ static inline int handle(const struct nipc_handler *handler, const struct nipc_r
         return r;
 }
 
-/* Item by item, from the request's directory into the response's. Returns as a handler. */
-static int handle_batch(const struct nipc_handler *handler, struct nipc_request *request,
-                        void *response, size_t capacity, size_t *ret_size)
+int nipc__handle_items(const struct nipc_handler *handler, struct nipc_request *request,
+                       const struct nipc_batch_view *view, uint32_t first, uint32_t end,
+                       struct nipc_batch_builder *builder)
 {
-        struct nipc_batch_builder builder;
-        struct nipc_batch_view view;
         size_t item_capacity, item_size;
         void *item;
         uint32_t i;
+        int r = 0;
+
+        for (i = first; !r && i < end; i++) {
+                request->item_index = i;
+                (void)nipc__batch_view_get(view, i, &request->payload, &request->payload_size);
+                r = nipc__batch_builder_reserve(builder, &item, &item_capacity);
+                if (NIPC__LIKELY(!r))
+                        r = handle(handler, request, item, item_capacity, &item_size);
+                if (NIPC__LIKELY(!r))
+                        r = nipc__batch_builder_commit(builder, item_size);
+        }
+        return r;
+}
+
+static int handle_view(const struct nipc_handler *handler, struct nipc_request *request,
+                       const struct nipc_batch_view *view, void *response, size_t capacity,
+                       size_t *ret_size)
+{
+        struct nipc_batch_builder builder;
+        int r;
+
+        r = nipc_batch_builder_init(&builder, response, capacity, view->item_count);
+        if (!r)
+                r = nipc__handle_items(handler, request, view, 0, view->item_count, &builder);
+        return r ? r : nipc_batch_builder_finish(&builder, ret_size);
+}
+
+/* A batch for which it may be worth while to have several workers at it. */
+static NIPC__COLD int handle_large(struct nipc__worker *worker, struct nipc_request *request,
+                                   const struct nipc_batch_view *view, void *response,
+                                   size_t capacity, size_t *ret_size)
+{
+        const struct nipc_handler *handler = &worker->server->handler;
+        uint64_t start_ns;
+        int r;
+
+        if (nipc__split_begin(worker, view->item_count, capacity))
+                return nipc__split_batch(worker, request, view, response, capacity, ret_size);
+        if (!nipc__split_times(worker))
+                return handle_view(handler, request, view, response, capacity, ret_size);
+        start_ns = nipc_clock_now_ns();
+        r = handle_view(handler, request, view, response, capacity, ret_size);
+        nipc__split_learn(worker, view->item_count, nipc_clock_now_ns() - start_ns);
+        return r;
+}
+
+/* Item by item, from the request's directory into the response's. Returns as a handler. */
+static int handle_batch(struct nipc__worker *worker, struct nipc_request *request, void *response,
+                        size_t capacity, size_t *ret_size)
+{
+        const struct nipc_server *server = worker->server;
+        struct nipc_batch_view view;
         int r;
 
         r = nipc_batch_view_init(&view, request->payload, request->payload_size,
                                  request->item_count, NULL);
         if (r)
                 return r;
-        r = nipc_batch_builder_init(&builder, response, capacity, request->item_count);
-        for (i = 0; !r && i < request->item_count; i++) {
-                request->item_index = i;
-                (void)nipc__batch_view_get(&view, i, &request->payload, &request->payload_size);
-                r = nipc__batch_builder_reserve(&builder, &item, &item_capacity);
-                if (NIPC__LIKELY(!r))
-                        r = handle(handler, request, item, item_capacity, &item_size);
-                if (NIPC__LIKELY(!r))
-                        r = nipc__batch_builder_commit(&builder, item_size);
-        }
-        return r ? r : nipc_batch_builder_finish(&builder, ret_size);
+        if (NIPC__UNLIKELY(view.item_count > server->split_above))
+                return handle_large(worker, request, &view, response, capacity, ret_size);
+        return handle_view(&server->handler, request, &view, response, capacity, ret_size);
 }
 
 /* When what happened to a request that is timed. */
@@ -133,7 +175,7 @@ static NIPC__ALWAYS_INLINE int serve(struct nipc__worker *worker, struct nipc__c
                                      struct timing *timing)
 {
         struct nipc__metrics *metrics = &worker->metrics;
-        const struct nipc_handler *handler = &worker->server->handler;
+        struct nipc_server *server = worker->server;
         size_t size = 0;
         void *response;
         int r;
@@ -152,18 +194,21 @@ static NIPC__ALWAYS_INLINE int serve(struct nipc__worker *worker, struct nipc__c
                 conn->request.item_count = message->header.item_count;
                 nipc__count(&metrics->n_batches);
                 nipc__count_more(&metrics->n_batch_items, message->header.item_count);
-                r = handle_batch(handler, &conn->request, response, conn->max_response_bytes,
-                                 &size);
+                r = handle_batch(worker, &conn->request, response, conn->max_response_bytes, &size);
                 conn->request.item_index = 0;
                 conn->request.item_count = 1;
+        } else if (NIPC__UNLIKELY(message->payload_size > server->large_bytes)) {
+                r = server->handle_large(worker, &conn->request, response, conn->max_response_bytes,
+                                         &size);
         } else {
-                r = handle(handler, &conn->request, response, conn->max_response_bytes, &size);
+                r = handle(&server->handler, &conn->request, response, conn->max_response_bytes,
+                           &size);
         }
         if (timing)
                 timing->end_ns = nipc_clock_now_ns();
         if (NIPC__UNLIKELY(r))
                 return answer_failed(worker, conn, message, r);
-        nipc__server_note_response(worker->server, size);
+        nipc__server_note_response(server, size);
         *ret_close = false;
         nipc__count(&metrics->answers[NIPC_TRANSPORT_STATUS_OK]);
         nipc__count_more(&metrics->response_bytes, size);

@@ -19,6 +19,7 @@
 #define DEFAULT_MAX_SESSIONS    1024u
 #define DEFAULT_MAX_HANDSHAKES  256u
 #define DEFAULT_SAMPLE_EVERY    64u
+#define DEFAULT_MAX_SPLIT_BYTES (32u * 1024 * 1024) /* chosen, not tuned */
 
 /* Of a thread's stack, touched by a worker that calls a handler of its own small needs; measured
  * with the test of the plan. */
@@ -63,6 +64,8 @@ int nipc__server_load_config(struct nipc_server_config *c, const struct nipc_ser
                                    NIPC__DEFAULT_RESPONSE_BYTES);
         if (!c->max_batch_items)
                 c->max_batch_items = DEFAULT_MAX_BATCH_ITEMS;
+        if (!c->max_split_bytes)
+                c->max_split_bytes = DEFAULT_MAX_SPLIT_BYTES;
         if (!c->max_sessions)
                 c->max_sessions = DEFAULT_MAX_SESSIONS;
         if (!c->max_sessions_per_uid)
@@ -147,13 +150,24 @@ static uint64_t worker_bytes(const struct nipc_server_config *c)
                c->max_response_bytes + (c->n_workers ? STACK_BYTES : 0);
 }
 
+/* What parts of requests take at most; and what of that workers keep for the next time. */
+static uint64_t split_bytes(const struct nipc_server_config *c, uint64_t *ret_kept)
+{
+        const uint64_t most =
+                c->n_workers < 2 || c->split_items == UINT32_MAX ? 0 : c->max_split_bytes;
+
+        *ret_kept = NIPC__MIN(most, (uint64_t)NIPC__SPLIT_KEEP_BYTES * c->n_workers);
+        return most;
+}
+
 void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_needs *plan)
 {
         const uint32_t n_workers = NIPC__MAX(c->n_workers, 1u);
         /* Those of a worker that may stay, however many workers there are. */
         const uint64_t n_silent = NIPC__MAX(c->max_handshakes, 16 * n_workers);
         struct nipc_server_session_needs most;
-        uint64_t n = c->max_sessions, silent_bytes;
+        uint64_t n = c->max_sessions, silent_bytes, kept_bytes;
+        const uint64_t parts_bytes = split_bytes(c, &kept_bytes);
         uint32_t n_per_thread;
 
         plan_sessions(c, plan, &most, &n_per_thread);
@@ -166,10 +180,10 @@ void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_need
                 clamp32(NIPC__MIN(n * most.n_descriptors, (uint64_t)c->max_descriptors) + n_silent +
                         ENDPOINT_DESCRIPTORS + (uint64_t)WORKER_DESCRIPTORS * n_workers);
         plan->n_mappings = clamp32(n * most.n_mappings + 2 * (uint64_t)plan->n_threads);
-        plan->base_bytes = SERVER_BYTES + n_workers * worker_bytes(c);
+        plan->base_bytes = SERVER_BYTES + n_workers * worker_bytes(c) + kept_bytes;
         plan->idle_bytes = plan->base_bytes + silent_bytes + n * most.idle_bytes;
         plan->shared_bytes = NIPC__MIN(n * most.shared_bytes, c->max_total_bytes);
-        plan->busy_bytes = plan->base_bytes + silent_bytes +
+        plan->busy_bytes = plan->base_bytes - kept_bytes + parts_bytes + silent_bytes +
                            NIPC__MIN(n * most.busy_bytes, c->max_total_bytes);
 }
 

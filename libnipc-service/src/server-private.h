@@ -12,10 +12,11 @@
  *   metrics.c     counters of workers, added up; server-metrics.c: as text
  *   plan.c        the config's defaults, and what a server of it takes
  *   quota.c       who takes how much of that, and who is refused
+ *   split*.c      one large request: parts of it to other workers (job.c)
  *
  * A connection belongs to one worker from the mailbox on, and a worker to one thread at a time: no
- * lock is taken to serve a request. Shared are the atomics, the mailboxes, and the two things that
- * nipc_server.lock guards.
+ * lock is taken to serve a request. Shared are the atomics, the mailboxes, the jobs of requests
+ * that are large enough to be split, and the two things that nipc_server.lock guards.
  */
 
 #include <nipc/clock.h>
@@ -28,9 +29,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "job.h"
 #include "list.h"
 #include "metrics-private.h"
 #include "quota.h"
+#include "split.h"
 #include "stdaux.h"
 
 struct nipc__log;
@@ -108,6 +111,10 @@ struct nipc__worker {
         struct nipc__log *log;   /* NULL: nobody listens */
 
         pthread_t thread;
+        struct nipc__split split;
+
+        /* Waits for events. Relaxed everywhere: a hint whom to wake for parts of a request. */
+        _Atomic bool is_idle;
 
         /* The mailbox: new clients from the worker that accepted them. */
         pthread_mutex_t mail_lock;
@@ -154,6 +161,17 @@ struct nipc_server {
          */
         _Atomic uint32_t request_bytes;
         _Atomic uint32_t response_bytes;
+
+        struct nipc__jobs jobs;
+        _Atomic uint64_t split_bytes; /* of all nipc__split.memory; relaxed, a count */
+        uint32_t split_above;         /* items; larger batches may be split */
+        /*
+         * For payloads of more than large_bytes that are not batches, in place of the handler: a
+         * method that knows how to split them. Set before the start.
+         */
+        size_t large_bytes;
+        int (*handle_large)(struct nipc__worker *worker, const struct nipc_request *request,
+                            void *response, size_t capacity, size_t *ret_size);
 
         /* Gauges and counters of connections; relaxed, each is meaningful alone. */
         _Atomic uint32_t n_sessions;
@@ -268,6 +286,15 @@ void nipc__conn_close(struct nipc__worker *worker, struct nipc__conn *conn);
  */
 int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
                    const struct nipc_message *message, bool *ret_close);
+
+/*
+ * Handles the items first to end - 1 of a batch into a builder. request: item_count and what is
+ * known of the client; the rest is written. Returns as a handler.
+ */
+struct nipc_batch_builder;
+int nipc__handle_items(const struct nipc_handler *handler, struct nipc_request *request,
+                       const struct nipc_batch_view *view, uint32_t first, uint32_t end,
+                       struct nipc_batch_builder *builder);
 
 /* Answers with a status other than OK and nothing else. Returns as nipc__dispatch(). */
 int nipc__dispatch_error(struct nipc__worker *worker, struct nipc__conn *conn,

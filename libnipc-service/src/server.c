@@ -110,6 +110,35 @@ static void say_opened(const struct nipc_server *server)
         nipc__log_say(log, record);
 }
 
+/* What workers share, but for atomics; see deinit_shared(). */
+static int init_shared(struct nipc_server *server, const struct nipc_server_config *config)
+{
+        int r = -ENOMEM;
+
+        if (pthread_mutex_init(&server->lock, NULL))
+                return -ENOMEM;
+        if (pthread_cond_init(&server->parked, NULL) == 0) {
+                r = nipc__quota_init(&server->quota, config);
+                if (!r) {
+                        r = nipc__jobs_init(&server->jobs);
+                        if (!r)
+                                return 0;
+                        nipc__quota_deinit(&server->quota);
+                }
+                pthread_cond_destroy(&server->parked);
+        }
+        pthread_mutex_destroy(&server->lock);
+        return r;
+}
+
+static void deinit_shared(struct nipc_server *server)
+{
+        nipc__jobs_deinit(&server->jobs);
+        nipc__quota_deinit(&server->quota);
+        pthread_cond_destroy(&server->parked);
+        pthread_mutex_destroy(&server->lock);
+}
+
 static int server_new(const struct nipc_server_config *config, const struct nipc_handler *handler,
                       struct nipc_server **ret_server)
 {
@@ -125,23 +154,16 @@ static int server_new(const struct nipc_server_config *config, const struct nipc
         server = calloc(1, sizeof(*server));
         if (!server)
                 return -ENOMEM;
-        if (pthread_mutex_init(&server->lock, NULL)) {
-                free(server);
-                return -ENOMEM;
-        }
-        if (pthread_cond_init(&server->parked, NULL)) {
-                pthread_mutex_destroy(&server->lock);
-                free(server);
-                return -ENOMEM;
-        }
-        r = nipc__quota_init(&server->quota, &c);
+        r = init_shared(server, &c);
         if (r < 0) {
-                pthread_cond_destroy(&server->parked);
-                pthread_mutex_destroy(&server->lock);
                 free(server);
                 return r;
         }
         server->config = c;
+        server->large_bytes = SIZE_MAX;
+        server->split_above = c.n_workers < 2 ? UINT32_MAX
+                              : c.split_items ? c.split_items
+                                              : NIPC__SPLIT_MIN_ITEMS - 1;
         atomic_init(&server->request_bytes, c.initial_request_bytes);
         atomic_init(&server->response_bytes, c.initial_response_bytes);
         r = open_listener(server);
@@ -232,9 +254,7 @@ static void free_workers(struct nipc_server *server)
                 nipc__worker_end(server->workers[i]);
         for (i = 0; i < server->n_workers; i++)
                 nipc__worker_free(server->workers[i]);
-        nipc__quota_deinit(&server->quota);
-        pthread_cond_destroy(&server->parked);
-        pthread_mutex_destroy(&server->lock);
+        deinit_shared(server);
 }
 
 /*

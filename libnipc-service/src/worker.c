@@ -171,6 +171,7 @@ struct nipc__worker *nipc__worker_free(struct nipc__worker *worker)
         if (!worker)
                 return NULL;
         nipc__worker_end(worker);
+        nipc__split_deinit(worker);
         nipc_session_buffers_free(worker->buffers);
         nipc_poller_free(worker->poller);
         pthread_mutex_destroy(&worker->mail_lock);
@@ -415,6 +416,26 @@ static void worker_note_lone(struct nipc__worker *worker, const struct nipc_poll
         }
 }
 
+/*
+ * Waits for events, known to be idle meanwhile; and before, runs a part of a request of another
+ * worker, if there is one. One only: our own clients shall not wait for all of them.
+ */
+static int worker_wait(struct nipc__worker *worker, uint64_t deadline_ns,
+                       struct nipc_poller_event *events)
+{
+        struct nipc__jobs *jobs = &worker->server->jobs;
+        int n;
+
+        if (NIPC__UNLIKELY(nipc__jobs_has_open(jobs)) && nipc__jobs_help(jobs))
+                deadline_ns = NIPC_DEADLINE_NOW;
+        /* Relaxed: see wake_idle(). */
+        atomic_store_explicit(&worker->is_idle, deadline_ns > NIPC_DEADLINE_SPIN,
+                              memory_order_relaxed);
+        n = nipc_poller_wait(worker->poller, deadline_ns, events, N_EVENTS);
+        atomic_store_explicit(&worker->is_idle, false, memory_order_relaxed);
+        return n;
+}
+
 int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns)
 {
         struct nipc_poller_event events[N_EVENTS];
@@ -425,7 +446,7 @@ int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns)
                 deadline_ns = NIPC_DEADLINE_SPIN; /* see to the others when it is time */
         else if (!worker_is_lone(worker, deadline_ns))
                 nipc__worker_end_linger(worker); /* who is not lingered with must be watched */
-        n = nipc_poller_wait(worker->poller, deadline_ns, events, N_EVENTS);
+        n = worker_wait(worker, deadline_ns, events);
         if (NIPC__UNLIKELY(n < 0))
                 return n;
         nipc__metrics_begin_turn(&worker->metrics, n);

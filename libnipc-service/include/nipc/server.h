@@ -101,6 +101,19 @@ struct nipc_server_config {
         uint32_t max_descriptors;   /* of sessions; 0: what max_sessions need */
         uint64_t max_total_bytes;   /* of sessions; 0: what max_sessions need */
         uint64_t max_bytes_per_uid; /* 0: as max_total_bytes */
+        /*
+         * A batch, or a lookup, of more items than this is handled in contiguous parts by the
+         * worker that got it and those that have nothing to do, side by side, and answered in
+         * order, as if by one: a client alone can use several workers. 0: where items have taken so
+         * long lately that it pays; UINT32_MAX: never. Handlers of lookups get a request for each
+         * part, of some of the keys; when the parts come to different generations the whole is
+         * handled again by one worker. The handler may be asked again for items whose answer did
+         * not fit a part's memory, and for items behind one that fails. Of use with 2 workers or
+         * more.
+         */
+        uint32_t split_items;
+        /* Bytes of memory for parts, of all workers; short of it, one does it. 0: 32 MiB. */
+        uint32_t max_split_bytes;
 };
 
 #define NIPC_METRICS_NO_TIMES UINT32_MAX /* for metrics_sample_every: none is timed */
