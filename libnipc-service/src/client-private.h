@@ -58,6 +58,8 @@ struct nipc_client {
         uint64_t n_connects;
         uint64_t n_reconnects;
         struct nipc_client_failure failure; /* all but .error is stale while .error is 0 */
+
+        void *pool_slot; /* of a pool's client: where it belongs */
 };
 
 /*
@@ -98,6 +100,9 @@ void nipc__client_set_state(struct nipc_client *client, enum nipc_client_state s
 
 /* Ends the session, if there is one, and enters the state. */
 void nipc__client_drop(struct nipc_client *client, enum nipc_client_state state);
+
+/* nipc_client_refresh() with a deadline of one's own. Returns the same. */
+int nipc__client_refresh_until(struct nipc_client *client, uint64_t deadline_ns);
 
 /* One attempt to connect; sets the state by its result. Returns 0 or the negative errno. */
 int nipc__client_connect(struct nipc_client *client, uint64_t deadline_ns);

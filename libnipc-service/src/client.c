@@ -331,20 +331,22 @@ NIPC__EXPORT struct nipc_client *nipc_client_free(struct nipc_client *client)
         return NULL;
 }
 
-NIPC__EXPORT int nipc_client_refresh(struct nipc_client *client)
+static bool state_asks_to_connect(enum nipc_client_state state)
 {
-        enum nipc_client_state before;
+        return state == NIPC_CLIENT_STATE_DISCONNECTED || state == NIPC_CLIENT_STATE_NOT_FOUND ||
+               state == NIPC_CLIENT_STATE_BROKEN;
+}
+
+int nipc__client_refresh_until(struct nipc_client *client, uint64_t deadline_ns)
+{
+        const enum nipc_client_state before = nipc_client_get_state(client);
         int r;
 
-        if (!client)
-                return 0;
         if (nipc_cancel_is_inherited(client->cancel))
                 return nipc__client_fail(client, -ECHILD, "connect");
-        before = nipc_client_get_state(client);
-        if (before != NIPC_CLIENT_STATE_DISCONNECTED && before != NIPC_CLIENT_STATE_NOT_FOUND &&
-            before != NIPC_CLIENT_STATE_BROKEN)
+        if (!state_asks_to_connect(before))
                 return 0;
-        r = nipc__client_connect(client, nipc_deadline_after_ms(client->config.timeout_ms));
+        r = nipc__client_connect(client, deadline_ns);
         if (r == -ECANCELED)
                 nipc__client_set_state(client, before);
         take_growth_back(client, r);
@@ -353,6 +355,15 @@ NIPC__EXPORT int nipc_client_refresh(struct nipc_client *client)
         else if (!r)
                 client->n_connects++;
         return nipc_client_get_state(client) != before;
+}
+
+NIPC__EXPORT int nipc_client_refresh(struct nipc_client *client)
+{
+        if (!client || (!state_asks_to_connect(nipc_client_get_state(client)) &&
+                        !nipc_cancel_is_inherited(client->cancel)))
+                return 0;
+        return nipc__client_refresh_until(client,
+                                          nipc_deadline_after_ms(client->config.timeout_ms));
 }
 
 NIPC__EXPORT bool nipc_client_is_ready(const struct nipc_client *client)
