@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <nipc/client-pool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -42,6 +43,20 @@ void *__wrap_realloc(void *p, size_t size)
 {
         return fails() ? NULL : __real_realloc(p, size);
 }
+
+/* A handler that makes the next allocation of its worker fail. */
+static atomic_bool fail_in_handler;
+
+static int increment_and_fail(void *userdata, uint64_t value, uint64_t *ret_value)
+{
+        *ret_value = value + 1;
+        if (atomic_exchange(&fail_in_handler, false))
+                fail_at = 1;
+        return 0;
+}
+
+static const struct nipc_increment_handler split_handler = {.size = sizeof(split_handler),
+                                                            .increment = increment_and_fail};
 
 static void count(void *userdata)
 {
@@ -185,7 +200,88 @@ static void test_serving(void)
         nipc_server_free(server);
 }
 
+static void test_new_pool(void)
+{
+        struct nipc_client_config config = NIPC_CLIENT_CONFIG_INIT;
+        struct nipc_client_pool *pool = NULL;
+        int r = -ENOMEM;
+        unsigned n;
+
+        config.run_dir = util_run_dir();
+        config.service = "memory";
+        for (n = 1; r == -ENOMEM; n++) {
+                fail_at = n;
+                r = nipc_client_pool_new(&config, NULL, &pool);
+                fail_at = 0;
+        }
+        tap_eq_int(r, 0);
+        tap_check(n > 3);
+        nipc_client_pool_free(pool);
+}
+
+/* A client that cannot be made or connected now can be later, and no place is lost. */
+static void test_taking(void)
+{
+        struct nipc_client_config config = NIPC_CLIENT_CONFIG_INIT;
+        struct nipc_client_pool_config pool_config = NIPC_CLIENT_POOL_CONFIG_INIT;
+        struct nipc_client_pool *pool;
+        struct nipc_client *client;
+        struct util_script script;
+        int r = -ENOMEM;
+        unsigned n;
+
+        util_script_init(&script, "taking");
+        tap_require(util_script_start(&script));
+        config.run_dir = util_run_dir();
+        config.service = "taking";
+        pool_config.max_clients = 1;
+        tap_require(nipc_client_pool_new(&config, &pool_config, &pool) == 0);
+        for (n = 1; r == -ENOMEM; n++) {
+                fail_at = n;
+                r = nipc_client_pool_take(pool, 0, &client);
+                fail_at = 0;
+        }
+        tap_eq_int(r, 0);
+        tap_check(n > 3);
+        nipc_client_pool_give(pool, client);
+        nipc_client_pool_free(pool);
+        util_script_stop(&script);
+}
+
+/* No memory for the parts of a large batch: one worker does it. */
+static void test_split(void)
+{
+        struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
+        struct nipc_client_config client_config = NIPC_CLIENT_CONFIG_INIT;
+        static uint64_t values[500], results[500];
+        struct nipc_server *server;
+        struct nipc_client *client;
+        unsigned n;
+
+        config.n_workers = 2;
+        config.split_items = 10;
+        config.run_dir = client_config.run_dir = util_run_dir();
+        config.service = client_config.service = "split";
+        client_config.max_batch_items = 500;
+        client_config.max_request_bytes = 65536;
+        config.max_request_bytes = 65536;
+        for (n = 0; n < 3; n++) {
+                tap_require(nipc_server_new_increment(&config, &split_handler, &server) == 0);
+                tap_require(nipc_server_start(server) == 0);
+                tap_require(nipc_client_new(&client_config, &client) == 0);
+                nipc_client_refresh(client);
+                atomic_store(&fail_in_handler, true);
+                tap_eq_int(nipc_client_increment_batch(client, values, 5, 0, results), 0);
+                tap_eq_int(nipc_client_increment_batch(client, values, 500, 0, results), 0);
+                tap_eq_uint(results[499], 1);
+                atomic_store(&fail_in_handler, false);
+                nipc_client_free(client);
+                nipc_server_free(server);
+        }
+}
+
 UTIL_TEST_LEAKS_NOTHING
 
 TAP_MAIN(TAP_CASE(test_new_server), TAP_CASE(test_new_client), TAP_CASE(test_client_calls),
-         TAP_CASE(test_accepting), TAP_CASE(test_serving), TAP_CASE(test_leaks_nothing))
+         TAP_CASE(test_accepting), TAP_CASE(test_serving), TAP_CASE(test_new_pool),
+         TAP_CASE(test_taking), TAP_CASE(test_split), TAP_CASE(test_leaks_nothing))
