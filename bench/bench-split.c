@@ -6,7 +6,10 @@
  * are told not to split. Ratios are times the time of one worker: 0.5 is twice as fast.
  *
  * The handler does a fixed number of dependent steps, counted out at the start so that they take a
- * microsecond: unlike a wait for the clock it does not go on while something else has the CPU.
+ * microsecond: unlike a wait for the clock it does not go on while something else has the CPU. The
+ * workers of a server are each kept on a CPU of their own: schedulers may leave two busy threads of
+ * a process on one CPU for longer than a round takes as soon as anything runs on the other, however
+ * low its priority, and that is not what is measured.
  */
 
 #define HARNESS_MAX_ROUNDS 15
@@ -14,6 +17,8 @@
 
 #include <nipc/client.h>
 #include <nipc/server.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define N_ITEMS 100000u
@@ -45,10 +50,35 @@ static void calibrate(void)
         steps_per_item = (unsigned)(ITEM_NS * steps / best);
 }
 
+/* The n-th worker of a server to the n-th CPU that we may use, when it is first seen. */
+static void pin(atomic_uint *n_workers)
+{
+#ifdef __linux__
+        unsigned skip = atomic_fetch_add(n_workers, 1);
+        cpu_set_t all, one;
+        int i;
+
+        CPU_ZERO(&all);
+        CPU_ZERO(&one);
+        if (sched_getaffinity(0, sizeof(all), &all) < 0)
+                return;
+        skip %= (unsigned)CPU_COUNT(&all);
+        for (i = 0; i < CPU_SETSIZE; i++)
+                if (CPU_ISSET(i, &all) && !skip--)
+                        break;
+        CPU_SET(i, &one);
+        sched_setaffinity(0, sizeof(one), &one);
+#endif
+}
+
 static int increment(void *userdata, uint64_t value, uint64_t *ret_value)
 {
+        static _Thread_local bool is_pinned;
         const uint64_t zero = work(value, steps_per_item) == 1;
 
+        if (!is_pinned)
+                pin(userdata);
+        is_pinned = true;
         *ret_value = value + 1 + (zero & (value == 0)); /* needs the work, says value + 1 */
         return 0;
 }
@@ -57,6 +87,7 @@ struct row {
         const char *name;
         uint32_t n_workers;
         uint32_t split_items;
+        atomic_uint n_pinned;
         struct nipc_server *server;
         struct nipc_client *client;
         double ns[HARNESS_MAX_ROUNDS];
@@ -74,7 +105,8 @@ static uint64_t values[N_ITEMS], results[N_ITEMS];
 static void start(struct row *row, const char *run_dir)
 {
         const struct nipc_increment_handler handler = {.size = sizeof(handler),
-                                                       .increment = increment};
+                                                       .increment = increment,
+                                                       .userdata = &row->n_pinned};
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
         struct nipc_client_config client_config = NIPC_CLIENT_CONFIG_INIT;
 
