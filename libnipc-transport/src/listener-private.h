@@ -25,6 +25,9 @@ struct nipc_listener {
 int nipc__listener_os_open(struct nipc_listener *listener,
                            const struct nipc_listener_config *config);
 void nipc__listener_os_close(struct nipc_listener *listener);
+void nipc__listener_os_leave(struct nipc_listener *listener);
+int nipc__listener_os_dup(const struct nipc_listener *listener, int *ret_listen_fd,
+                          int *ret_lock_fd);
 /* Accepts into session->link and session->peer. */
 int nipc__listener_os_accept(struct nipc_listener *listener, uint64_t deadline_ns,
                              struct nipc_session *session);

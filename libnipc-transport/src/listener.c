@@ -4,7 +4,8 @@
  * Public entry points of a listener: defaults, the policy that handshakes are judged by, session
  * ids. The endpoint itself is the system's business (posix/uds-listener.c).
  *
- * session_id: one counter per listener, first value 1 (wire-v1 §5).
+ * session_id: one counter per listener, first value 1 (wire-v1 §5), but for one that goes on where
+ * another process was.
  */
 
 #include "abi.h"
@@ -27,6 +28,8 @@ static int check_listener_config(struct nipc_listener_config *config)
                 return -EINVAL;
         if (config->max_request_payload_bytes > UINT32_MAX - NIPC_HEADER_SIZE ||
             config->max_response_payload_bytes > UINT32_MAX - NIPC_HEADER_SIZE)
+                return -EINVAL;
+        if (config->listen_fd < 0 || config->lock_fd < 0 || (config->lock_fd && !config->listen_fd))
                 return -EINVAL;
         if (!config->mode)
                 config->mode = 0600;
@@ -74,7 +77,8 @@ NIPC__EXPORT int nipc_listener_open(const struct nipc_listener_config *user_conf
         listener->authorize = config.authorize;
         listener->userdata = config.userdata;
         listener->max_ring_bytes = config.max_ring_bytes;
-        atomic_init(&listener->last_session_id, 0);
+        /* A predecessor's sessions live on under its ids: ours are larger, and stay so. */
+        atomic_init(&listener->last_session_id, config.lock_fd ? nipc_clock_now_ns() : 0);
         nipc_listener_set_limits(listener, config.max_request_payload_bytes,
                                  config.max_response_payload_bytes);
         r = nipc__listener_os_open(listener, &config);
@@ -94,6 +98,20 @@ NIPC__EXPORT struct nipc_listener *nipc_listener_close(struct nipc_listener *lis
         nipc__shm_place_unref(listener->shm_place);
         free(listener);
         return NULL;
+}
+
+NIPC__EXPORT int nipc_listener_dup_fds(const struct nipc_listener *listener, int *ret_listen_fd,
+                                       int *ret_lock_fd)
+{
+        if (!listener || !ret_listen_fd || !ret_lock_fd)
+                return -EINVAL;
+        return nipc__listener_os_dup(listener, ret_listen_fd, ret_lock_fd);
+}
+
+NIPC__EXPORT void nipc_listener_leave(struct nipc_listener *listener)
+{
+        if (listener)
+                nipc__listener_os_leave(listener);
 }
 
 NIPC__EXPORT void nipc_listener_set_limits(struct nipc_listener *listener,

@@ -51,6 +51,13 @@ struct nipc_listener_config {
         bool (*authorize)(void *userdata, const struct nipc_peer *peer);
         void *userdata;          /* for authorize; borrowed until close */
         uint32_t max_ring_bytes; /* RING: memory for responses, 32 KiB to 16 MiB; 0: 256 KiB */
+        /*
+         * 0: none. A socket that listens already, SEQPACKET, bound to this very endpoint: mode,
+         * owner and backlog are as they are. Alone: of a service manager, who keeps the file. With
+         * lock_fd: both from nipc_listener_dup_fds() of a predecessor. Borrowed for the call.
+         */
+        int listen_fd;
+        int lock_fd;
 };
 
 #define NIPC_LISTENER_CONFIG_INIT NIPC_INIT(struct nipc_listener_config)
@@ -61,8 +68,8 @@ struct nipc_listener_config {
  * fifth of a second at most while somebody else is removing one.
  * ret_listener: owned, release with nipc_listener_close().
  * Returns 0, -EADDRINUSE (a live owner, of ours or any other; or something there that is not proven
- * dead), -ENOENT (no run directory), -EACCES, -EINVAL, -ENAMETOOLONG, -E2BIG, -ENOMEM, -EMFILE, or
- * another negative errno. Since: 0.1
+ * dead), -ENOENT (no run directory), -EACCES, -EINVAL (also: listen_fd or lock_fd is not that),
+ * -ENAMETOOLONG, -E2BIG, -ENOMEM, -EMFILE, or another negative errno. Since: 0.1
  */
 int nipc_listener_open(const struct nipc_listener_config *config,
                        struct nipc_listener **ret_listener);
@@ -72,6 +79,20 @@ int nipc_listener_open(const struct nipc_listener_config *config,
  * on. Takes NULL. Returns NULL. Since: 0.1
  */
 struct nipc_listener *nipc_listener_close(struct nipc_listener *listener);
+
+/*
+ * Copies of the two descriptors that the endpoint is, for a successor: inherited by a child, or
+ * sent to another process. Owned by the caller, closed on exec until he says otherwise. The
+ * endpoint stays taken, and clients are queued, for as long as anybody has one of each. Returns 0,
+ * -EINVAL, -EMFILE. Since: 0.1
+ */
+int nipc_listener_dup_fds(const struct nipc_listener *listener, int *ret_listen_fd,
+                          int *ret_lock_fd);
+
+/*
+ * There is a successor: the close leaves the endpoint's files and its lock alone. Since: 0.1
+ */
+void nipc_listener_leave(struct nipc_listener *listener);
 
 /* Readable when a client waits. Borrowed; never read, write or close it. Since: 0.1 */
 int nipc_listener_get_fd(const struct nipc_listener *listener);

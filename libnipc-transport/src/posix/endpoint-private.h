@@ -24,6 +24,12 @@ int nipc__endpoint_open_dir(const char *run_dir);
  */
 int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd);
 
+/*
+ * Takes a lock over that came with a descriptor, for the owner pid. Returns 0, -EINVAL when it is
+ * not the endpoint's lock file, -EADDRINUSE when somebody else holds the lock, or another errno.
+ */
+int nipc__endpoint_inherit_lock(int dir_fd, const char *service, pid_t pid, int fd);
+
 /* Removes the lock file and gives the lock back. fd: from nipc__endpoint_lock, may be -1. */
 void nipc__endpoint_unlock(int dir_fd, const char *service, int fd);
 

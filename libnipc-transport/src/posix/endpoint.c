@@ -130,6 +130,23 @@ int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
         return r;
 }
 
+int nipc__endpoint_inherit_lock(int dir_fd, const char *service, pid_t pid, int fd)
+{
+        char name[NIPC_ENDPOINT_PATH_MAX];
+        int r;
+
+        r = nipc__endpoint_file_name(service, NIPC__LOCK_SUFFIX, name, sizeof(name));
+        if (r < 0)
+                return r;
+        if (!is_current(fd, dir_fd, name))
+                return -EINVAL;
+        r = nipc__lock_take(fd); /* it has it already, or never had */
+        if (r < 0)
+                return r;
+        write_pid(fd, pid);
+        return 0;
+}
+
 void nipc__endpoint_unlock(int dir_fd, const char *service, int fd)
 {
         char name[NIPC_ENDPOINT_PATH_MAX];

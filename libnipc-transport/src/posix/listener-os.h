@@ -13,7 +13,7 @@ struct nipc__listener_os {
         int lock_fd;
         dev_t dev; /* of the socket file we made, to remove that one and no other */
         ino_t ino;
-        pid_t owner_pid;
+        pid_t owner_pid; /* 0: left to somebody else */
         struct nipc__fork_mark made_by;
         char path[NIPC_ENDPOINT_PATH_MAX];
         char service[NIPC_ENDPOINT_PATH_MAX];

@@ -13,6 +13,7 @@
 #include "listener-private.h"
 #include "shm.h"
 #include "stdaux.h"
+#include "uds-inherit.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -99,10 +100,13 @@ static int bind_and_listen(struct nipc__listener_os *os, const struct nipc_liste
         return r;
 }
 
-/* A child that inherited the listener does not own the endpoint: it only lets go of its copies. */
+/*
+ * A child that inherited the listener does not own the endpoint, nor does who left it to a
+ * successor: they only let go of their copies.
+ */
 static bool is_owner(const struct nipc__listener_os *os)
 {
-        return !nipc__fork_is_inherited(&os->made_by);
+        return os->owner_pid && !nipc__fork_is_inherited(&os->made_by);
 }
 
 static void release(struct nipc__listener_os *os)
@@ -135,6 +139,38 @@ static int take_lock(struct nipc__listener_os *os)
         }
 }
 
+static int copy_fd(int fd, int *ret_fd)
+{
+        const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        if (copy < 0)
+                return -errno;
+        *ret_fd = copy;
+        return 0;
+}
+
+/* The lock, which is the endpoint, and what it stands for: a place that is free, or the socket. */
+static int take_endpoint(struct nipc__listener_os *os, const struct nipc_listener_config *config)
+{
+        int r;
+
+        if (config->lock_fd) {
+                r = copy_fd(config->lock_fd, &os->lock_fd);
+                if (r == 0)
+                        r = nipc__endpoint_inherit_lock(os->dir_fd, os->service, os->owner_pid,
+                                                        os->lock_fd);
+        } else {
+                r = take_lock(os);
+        }
+        if (r == 0 && config->listen_fd)
+                r = copy_fd(config->listen_fd, &os->fd);
+        if (r < 0)
+                return r;
+        if (config->listen_fd)
+                return nipc__listener_inherit(os, config->lock_fd != 0);
+        return nipc__endpoint_remove_dead(config->run_dir, os->dir_fd, os->service);
+}
+
 int nipc__listener_os_open(struct nipc_listener *listener,
                            const struct nipc_listener_config *config)
 {
@@ -153,21 +189,42 @@ int nipc__listener_os_open(struct nipc_listener *listener,
         os->dir_fd = nipc__endpoint_open_dir(config->run_dir);
         if (os->dir_fd < 0)
                 return os->dir_fd;
-        r = take_lock(os);
-        if (r == 0)
-                r = nipc__endpoint_remove_dead(config->run_dir, os->dir_fd, os->service);
+        r = take_endpoint(os, config);
         if (r >= 0) { /* transport-posix §3, startup scan; what cannot be looked at stays */
                 n_regions = nipc__shm_remove_all_dead(os->dir_fd, os->service);
                 listener->n_stale = (uint32_t)(r + NIPC__MAX(n_regions, 0));
         }
         if (r >= 0 && (listener->profiles & NIPC_PROFILE_SHM_HYBRID))
                 r = nipc__shm_place_new(config->run_dir, os->service, &listener->shm_place);
-        if (r >= 0)
+        if (r >= 0 && !config->listen_fd)
                 r = bind_and_listen(os, config);
         if (r < 0) {
+                if (config->lock_fd) /* the predecessor's still */
+                        os->owner_pid = 0;
                 listener->shm_place = nipc__shm_place_unref(listener->shm_place);
                 release(os);
         }
+        return NIPC__MIN(r, 0);
+}
+
+void nipc__listener_os_leave(struct nipc_listener *listener)
+{
+        listener->os.owner_pid = 0; /* nobody's, as far as we are concerned */
+}
+
+int nipc__listener_os_dup(const struct nipc_listener *listener, int *ret_listen_fd,
+                          int *ret_lock_fd)
+{
+        int listen_fd = -1, r;
+
+        r = copy_fd(listener->os.fd, &listen_fd);
+        if (r < 0)
+                return r;
+        r = copy_fd(listener->os.lock_fd, ret_lock_fd);
+        if (r < 0)
+                close(listen_fd);
+        else
+                *ret_listen_fd = listen_fd;
         return r;
 }
 
