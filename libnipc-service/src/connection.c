@@ -71,12 +71,19 @@ static void conn_close_answered(struct nipc__worker *worker, struct nipc__conn *
         nipc__conn_close(worker, conn);
 }
 
-/* Draining: a session that was read until it was empty, and that we owe nothing, is done. */
+/*
+ * Draining: a session that was read until it was empty, and that we owe nothing, is done. A new one
+ * whose client does not know yet that it is ready would look like a refusal.
+ */
 static void conn_settle(struct nipc__worker *worker, struct nipc__conn *conn)
 {
-        if (worker->drain_ns && conn->state == NIPC__CONN_READY &&
-            !nipc_session_is_receiving(conn->session))
+        if (!worker->drain_ns || conn->state != NIPC__CONN_READY ||
+            nipc_session_is_receiving(conn->session))
+                return;
+        if (conn->has_asked || !worker->server->is_handed_over)
                 nipc__conn_close(worker, conn);
+        else if (conn->wait == NIPC__WAIT_NONE)
+                nipc__worker_wait_for(worker, conn, NIPC__WAIT_FIRST);
 }
 
 /* ---- handshake ---------------------------------------------------------------------------- */
@@ -96,8 +103,10 @@ void nipc__conn_adopt(struct nipc__worker *worker, struct nipc__conn *conn)
         nipc__list_append(&worker->conns, &conn->link);
         nipc_session_set_buffers(conn->session, worker->buffers);
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_HANDSHAKE);
-        /* A server that is about to end takes nobody in: mail may arrive late. */
-        if (worker->drain_ns || nipc_poller_add_session(worker->poller, conn->session, conn) < 0)
+        /* A server that is about to end takes nobody in, if nobody else will: mail may arrive late.
+         */
+        if ((worker->drain_ns && !worker->server->is_handed_over) ||
+            nipc_poller_add_session(worker->poller, conn->session, conn) < 0)
                 nipc__conn_close(worker, conn);
 }
 
@@ -342,6 +351,7 @@ static bool conn_serve(struct nipc__worker *worker, struct nipc__conn *conn, uin
         }
         if (NIPC__UNLIKELY(conn->wait != NIPC__WAIT_NONE))
                 nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
+        conn->has_asked = true;
         return conn_request(worker, conn, r, &message);
 }
 
@@ -417,7 +427,10 @@ void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn)
         switch (conn->state) {
         case NIPC__CONN_HANDSHAKE:
                 conn_handshake(worker, conn);
-                return;
+                if (!worker->drain_ns || conn->state != NIPC__CONN_READY)
+                        return;
+                is_empty = conn_read(worker, conn);
+                break;
         case NIPC__CONN_READY:
                 is_empty = conn_read(worker, conn);
                 break;
@@ -433,6 +446,10 @@ void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn)
 
 void nipc__conn_timeout(struct nipc__worker *worker, struct nipc__conn *conn)
 {
+        if (conn->wait == NIPC__WAIT_FIRST) { /* it owes us nothing */
+                nipc__conn_close(worker, conn);
+                return;
+        }
         if (conn->wait == NIPC__WAIT_REQUEST)
                 conn_drop_request(worker);
         nipc__observe_pressure_end(worker, conn);

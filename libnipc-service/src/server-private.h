@@ -51,6 +51,7 @@ enum nipc__wait {
         NIPC__WAIT_HANDSHAKE,
         NIPC__WAIT_REQUEST,
         NIPC__WAIT_RESPONSE,
+        NIPC__WAIT_FIRST, /* before a hand-over: for what a new session was made for */
         NIPC__N_WAITS,
         NIPC__WAIT_NONE = NIPC__N_WAITS,
 };
@@ -79,6 +80,7 @@ struct nipc__conn {
         bool is_closing;            /* ends when what is pending was sent */
         bool is_bursting;           /* the last wake-ups found more than one request */
         bool is_detached;           /* lingered with: not in the poller */
+        bool has_asked;             /* at least once */
         bool has_yielded; /* asked for what takes long: others come before its next request */
         uint8_t outcome;  /* enum nipc_metrics_handshake, if it ends in the handshake */
         uint8_t profile;  /* enum nipc_metrics_profile, once it is ready */
@@ -141,7 +143,8 @@ struct nipc_server {
         uint32_t n_workers; /* objects: 1 when the caller dispatches */
         uint32_t n_threads; /* that run */
         bool is_drained;
-        bool is_polled; /* the caller of dispatch has our descriptor */
+        bool is_handed_over; /* there is a successor: nobody is refused. Set before NIPC__DRAIN */
+        bool is_polled;      /* the caller of dispatch has our descriptor */
 
         /*
          * NIPC__STOP and so on. Set with release, read with acquire in nipc__server_flags(), so

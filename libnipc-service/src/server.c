@@ -72,6 +72,8 @@ static int open_listener(struct nipc_server *server)
         config.max_request_payload_bytes = c->initial_request_bytes;
         config.max_response_payload_bytes = c->initial_response_bytes;
         config.auth_token = c->auth_token;
+        config.listen_fd = c->listen_fd;
+        config.lock_fd = c->lock_fd;
         r = nipc_listener_open(&config, &server->listener);
         if (r < 0)
                 return r;
@@ -171,6 +173,8 @@ static int server_new(const struct nipc_server_config *config, const struct nipc
                 r = make_workers(server);
         server->config.run_dir = server->config.service = NULL; /* were borrowed */
         if (r < 0) {
+                if (c.lock_fd) /* the predecessor goes on */
+                        nipc_listener_leave(server->listener);
                 nipc_server_free(server);
                 return r;
         }
@@ -196,32 +200,44 @@ NIPC__EXPORT int nipc_server_new(const struct nipc_server_config *config,
         return r;
 }
 
+static void wake_workers(struct nipc_server *server)
+{
+        uint32_t i;
+
+        for (i = 0; i < server->n_workers; i++)
+                nipc_poller_wake(server->workers[i]->poller);
+}
+
 /* The last worker to leave closes the listener: new clients see at once that nobody is there. */
 void nipc__server_leave_listener(struct nipc__worker *worker)
 {
+        struct nipc_log_record record = NIPC__LOG_RECORD(NIPC_LOG_LISTENER_CLOSED);
         struct nipc_server *server = worker->server;
 
         /* Pairs with itself: all other workers have finished with the listener. */
         if (atomic_fetch_sub_explicit(&server->n_watching, 1, memory_order_acq_rel) != 1)
                 return;
         pthread_mutex_lock(&server->lock);
+        if (server->is_handed_over)
+                nipc_listener_leave(server->listener);
         server->listener = nipc_listener_close(server->listener);
         pthread_mutex_unlock(&server->lock);
-        nipc__log_say(worker->log, NIPC__LOG_RECORD(NIPC_LOG_LISTENER_CLOSED));
+        if (server->is_handed_over) {
+                record.step = "hand-over";
+                wake_workers(server); /* nobody is sent to them any more */
+        }
+        nipc__log_say(worker->log, record);
 }
 
 /* Tells all workers, wherever they are: in a wait, or parked. Not for signal handlers. */
 static void server_raise(struct nipc_server *server, uint32_t flag)
 {
-        uint32_t i;
-
         pthread_mutex_lock(&server->lock);
         /* Pairs with the acquire in nipc__server_flags(). */
         atomic_fetch_or_explicit(&server->flags, flag, memory_order_release);
         pthread_cond_broadcast(&server->parked);
         pthread_mutex_unlock(&server->lock);
-        for (i = 0; i < server->n_workers; i++)
-                nipc_poller_wake(server->workers[i]->poller);
+        wake_workers(server);
 }
 
 /* Whether the caller is a child of the process whose server this is. */
@@ -442,14 +458,11 @@ NIPC__EXPORT const char *nipc_server_get_path(const struct nipc_server *server)
 
 NIPC__EXPORT void nipc_server_stop(struct nipc_server *server)
 {
-        uint32_t i;
-
         if (!server)
                 return;
         /* Pairs with the acquire in nipc__server_flags(). */
         atomic_fetch_or_explicit(&server->flags, NIPC__STOP, memory_order_release);
-        for (i = 0; i < server->n_workers; i++)
-                nipc_poller_wake(server->workers[i]->poller);
+        wake_workers(server);
 }
 
 NIPC__EXPORT int nipc_server_drain(struct nipc_server *server, uint32_t timeout_ms)
@@ -475,6 +488,28 @@ NIPC__EXPORT int nipc_server_drain(struct nipc_server *server, uint32_t timeout_
                         nipc__worker_cut(server->workers[i]);
         }
         return atomic_load_explicit(&server->n_cut, memory_order_relaxed) ? -ETIMEDOUT : 0;
+}
+
+NIPC__EXPORT int nipc_server_dup_fds(struct nipc_server *server, int *ret_listen_fd,
+                                     int *ret_lock_fd)
+{
+        int r;
+
+        if (!server)
+                return -EINVAL;
+        if (is_inherited(server)) /* the lock may be that of a thread that is not here */
+                return -ECHILD;
+        pthread_mutex_lock(&server->lock);
+        r = nipc_listener_dup_fds(server->listener, ret_listen_fd, ret_lock_fd);
+        pthread_mutex_unlock(&server->lock);
+        return r;
+}
+
+NIPC__EXPORT int nipc_server_hand_over(struct nipc_server *server, uint32_t timeout_ms)
+{
+        if (server && !server->is_drained && !is_inherited(server))
+                server->is_handed_over = true;
+        return nipc_server_drain(server, timeout_ms);
 }
 
 NIPC__EXPORT int nipc_server_get_status(const struct nipc_server *server,

@@ -24,6 +24,12 @@
 /* How long not to accept when descriptors or memory are short; chosen, not tuned. */
 #define ACCEPT_PAUSE_MS 100u
 
+/*
+ * For how long at most a hand-over lets a session be that has not asked yet: its client may still
+ * be busy with what it got in the handshake. Chosen, not tuned.
+ */
+#define FIRST_TIMEOUT_MS 100u
+
 /* Turns in a row about one client before it is lingered with; chosen, not tuned. */
 #define MIN_LONE_TURNS 8u
 #define MAX_LONE_TURNS 4096u
@@ -44,6 +50,7 @@ static uint64_t wait_ns(const struct nipc_server *server, enum nipc__wait wait)
                 [NIPC__WAIT_HANDSHAKE] = server->config.handshake_timeout_ms,
                 [NIPC__WAIT_REQUEST] = server->config.request_timeout_ms,
                 [NIPC__WAIT_RESPONSE] = server->config.response_timeout_ms,
+                [NIPC__WAIT_FIRST] = FIRST_TIMEOUT_MS,
         };
 
         return nipc_deadline_after_ms(ms[wait]);
@@ -481,19 +488,36 @@ int nipc__worker_turn(struct nipc__worker *worker, uint64_t deadline_ns)
         return 0;
 }
 
+/*
+ * There is a successor: first of all nobody here accepts any more, while all goes on as before. Who
+ * loses his session afterwards, and connects again, does not find one that is about to end, too.
+ */
+static void worker_leave_to_successor(struct nipc__worker *worker, uint64_t deadline_ns)
+{
+        const struct nipc_server *server = worker->server;
+
+        worker_leave_listener(worker);
+        /* Pairs with the release of those who left: what they sent is in the mail. */
+        while (atomic_load_explicit(&server->n_watching, memory_order_acquire) &&
+               nipc_clock_now_ns() < deadline_ns && nipc__worker_turn(worker, deadline_ns) == 0)
+                ;
+}
+
 void nipc__worker_drain(struct nipc__worker *worker, uint64_t deadline_ns)
 {
         struct nipc__list *link, *tmp;
         struct nipc__conn *conn;
         uint32_t n_cut;
 
+        if (worker->server->is_handed_over)
+                worker_leave_to_successor(worker, deadline_ns);
         worker->drain_ns = deadline_ns;
         nipc__worker_end_linger(worker);
         worker_leave_listener(worker);
         worker_adopt_mail(worker);
         nipc__list_for_each_safe (link, tmp, &worker->conns) {
                 conn = NIPC__CONTAINER_OF(link, struct nipc__conn, link);
-                if (conn->state == NIPC__CONN_HANDSHAKE)
+                if (conn->state == NIPC__CONN_HANDSHAKE && !worker->server->is_handed_over)
                         nipc__conn_close(worker, conn);
                 else
                         nipc__conn_event(worker, conn);

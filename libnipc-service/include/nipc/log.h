@@ -40,9 +40,9 @@ extern "C" {
 /* Numbers stay what they are: they may be kept, compared and filtered by. */
 enum nipc_log_event {
         /* Servers. */
-        NIPC_LOG_LISTENER_OPENED = 1,  /* clients can connect */
-        NIPC_LOG_LISTENER_CLOSED = 2,  /* and cannot any more */
-        NIPC_LOG_STALE_CLEANED = 3,    /* value: files of dead owners that were removed */
+        NIPC_LOG_LISTENER_OPENED = 1, /* clients can connect */
+        NIPC_LOG_LISTENER_CLOSED = 2, /* and cannot any more, or at a successor (step: hand-over) */
+        NIPC_LOG_STALE_CLEANED = 3,   /* value: files of dead owners that were removed */
         NIPC_LOG_SESSION_ACCEPTED = 4, /* a handshake is complete */
         NIPC_LOG_SESSION_ENDED = 5,    /* error: -ECONNRESET when the client left, 0 when we did */
         NIPC_LOG_SESSION_REFUSED = 6,  /* transport_status: what the client was told, if it was;

@@ -21,11 +21,11 @@
  * or in the caller's loop, with n_workers = 0: wait until nipc_server_get_fd() is readable, then
  * nipc_server_dispatch(server, 0); nothing happens in between.
  *
- * fork: a server stays its maker's. In a child start, dispatch, drain and get_fd return -ECHILD,
- * stop does nothing to the parent, and free gives back what the child has of it: the endpoint and
- * the sessions stay the parent's, and the log is told nothing. Of a server whose threads run when
- * it forks the child keeps the connections until it runs another program or ends, so that clients
- * do not see the end of a parent that dies before.
+ * fork: a server stays its maker's. In a child start, dispatch, drain, dup_fds, hand_over and
+ * get_fd return -ECHILD, stop does nothing to the parent, and free gives back what the child has of
+ * it: the endpoint and the sessions stay the parent's, and the log is told nothing. Of a server
+ * whose threads run when it forks the child keeps the connections until it runs another program or
+ * ends, so that clients do not see the end of a parent that dies before.
  *
  * Threading: start, dispatch, drain and free by one thread; stop from any thread and from signal
  * handlers; get_status from any thread. Handlers run on the workers, side by side when there are
@@ -114,6 +114,13 @@ struct nipc_server_config {
         uint32_t split_items;
         /* Bytes of memory for parts, of all workers; short of it, one does it. 0: 32 MiB. */
         uint32_t max_split_bytes;
+        /*
+         * 0: none. A socket that listens already and is bound to this endpoint: alone, that of a
+         * service manager, who keeps it; with lock_fd, both from nipc_server_dup_fds() of a
+         * predecessor. Borrowed for the call: the server has copies.
+         */
+        int listen_fd;
+        int lock_fd;
 };
 
 #define NIPC_METRICS_NO_TIMES UINT32_MAX /* for metrics_sample_every: none is timed */
@@ -272,6 +279,24 @@ void nipc_server_stop(struct nipc_server *server);
  * were cut. Since: 0.1
  */
 int nipc_server_drain(struct nipc_server *server, uint32_t timeout_ms);
+
+/*
+ * Hand-over to another process, without a client that is refused or lost:
+ *   1. nipc_server_dup_fds() here; both descriptors go to the successor, who inherits them (clear
+ *      FD_CLOEXEC, fork, exec) or is sent them (SCM_RIGHTS);
+ *   2. there, nipc_server_new() with listen_fd and lock_fd, and start: from now on both serve;
+ *   3. once it says so, nipc_server_hand_over() here: drains, but accepts no more, ends handshakes
+ *      that were begun well, and leaves the endpoint's files to the successor. Clients find their
+ *      sessions closed between two calls, and reconnect in the next.
+ * Both close the copies when that is over. If the successor fails in step 2, go on as if nothing
+ * had been.
+ *
+ * dup_fds: the caller owns both, closed on exec. Returns 0, -EINVAL (or drained), -ECHILD,
+ * -EMFILE.
+ * hand_over: returns as nipc_server_drain(). Since: 0.1
+ */
+int nipc_server_dup_fds(struct nipc_server *server, int *ret_listen_fd, int *ret_lock_fd);
+int nipc_server_hand_over(struct nipc_server *server, uint32_t timeout_ms);
 
 /* Stops, joins, closes sessions and endpoint. Takes NULL. Returns NULL. Since: 0.1 */
 struct nipc_server *nipc_server_free(struct nipc_server *server);
