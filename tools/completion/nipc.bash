@@ -59,7 +59,7 @@ _nipc()
         '') words="$commands $globals --version" ;;
         serve) words='apps-lookup cgroups-lookup cgroups-snapshot echo increment ip-to-asn
                 pid-traffic string-reverse --name --source --method --profiles --workers --log
-                --max-request-bytes --max-response-bytes --max-batch-items --max-sessions' ;;
+                --max-request-bytes --max-response-bytes --max-batch-items --max-sessions --fd' ;;
         call) words='apps-lookup cgroups-lookup cgroups-snapshot increment ip-to-asn pid-traffic
                 raw string-reverse --name --batch --method --hex
                 --timeout --profiles --max-request-bytes --max-response-bytes --repeat' ;;

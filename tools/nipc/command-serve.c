@@ -6,6 +6,7 @@
 #include "command.h"
 #include "endpoints.h"
 #include "failure.h"
+#include "listen-fd.h"
 #include "number.h"
 #include "profiles.h"
 #include "provider.h"
@@ -39,6 +40,7 @@ struct serve_options {
         gchar *name;
         gchar *source;
         gchar *profiles;
+        gchar *fd;
         gint64 method;
         gint64 workers;
         gint64 max_request_bytes;
@@ -53,6 +55,7 @@ static void serve_options_clear(struct serve_options *options)
         g_free(options->name);
         g_free(options->source);
         g_free(options->profiles);
+        g_free(options->fd);
 }
 
 struct serving {
@@ -223,6 +226,7 @@ static bool read_config(const struct serve_options *options, struct nipc_server_
                                 &config->max_batch_items) &&
                number_check_u32(self, "--max-sessions", options->max_sessions, 0, UINT32_MAX,
                                 &config->max_sessions) &&
+               listen_fd_parse(self, options->fd, &config->listen_fd) &&
                profiles_parse(self, options->profiles, &config->profiles);
 }
 
@@ -280,6 +284,8 @@ static int run(const struct command_context *context, int argc, char **argv)
                  "echo: code of the method to answer", "N"},
                 {"profiles", 0, 0, G_OPTION_ARG_STRING, &options.profiles,
                  "Profiles to offer, separated by commas (default: all)", "LIST"},
+                {"fd", 0, 0, G_OPTION_ARG_STRING, &options.fd,
+                 "Listening socket of the endpoint that was inherited, or systemd", "N"},
                 {"workers", 0, 0, G_OPTION_ARG_INT64, &options.workers,
                  "Threads that serve; 0: the main loop does (default: 1)", "N"},
                 {"max-request-bytes", 0, 0, G_OPTION_ARG_INT64, &options.max_request_bytes,
