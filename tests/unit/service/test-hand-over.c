@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tap.h"
+#include "util-metrics.h"
 #include "util-service.h"
 
 #define SERVICE     "hand-over"
@@ -193,6 +194,31 @@ static struct nipc_server *hand_over(struct nipc_server *server, uint32_t profil
         return next;
 }
 
+/* Who never asked is let go; that is not held against him. */
+static void test_silent_hand_over(void)
+{
+        struct nipc_server *server, *next = NULL;
+        struct nipc_server_metrics m;
+        int fd, listen_fd, lock_fd, i;
+
+        tap_require(new_server(0, 0, 0, &server) == 0);
+        fd = util_raw_open(SERVICE, 1);
+        tap_check(fd >= 0);
+        tap_eq_int(nipc_server_dup_fds(server, &listen_fd, &lock_fd), 0);
+        tap_eq_int(new_server(0, listen_fd, lock_fd, &next), 0);
+        tap_eq_int(nipc_server_hand_over(server, 20000), 0);
+        m = util_metrics(server);
+        tap_eq_uint(m.sessions_opened[NIPC_METRICS_PROFILE_BASELINE], 1);
+        tap_eq_uint(m.sessions_closed[NIPC_METRICS_PROFILE_BASELINE], 1);
+        for (i = 0; i < NIPC_METRICS_N_TIMEOUTS; i++)
+                tap_eq_uint(m.timeouts[i], 0);
+        close(fd);
+        close(listen_fd);
+        close(lock_fd);
+        nipc_server_free(server);
+        nipc_server_free(next);
+}
+
 static void test_idle_hand_over(void)
 {
         struct nipc_endpoint_info info = {.size = sizeof(info)};
@@ -301,5 +327,6 @@ UTIL_TEST_LEAKS_NOTHING
 
 TAP_MAIN(TAP_CASE(test_activation), TAP_CASE(test_other_descriptors),
          TAP_CASE(test_successor_fails), TAP_CASE(test_idle_hand_over),
-         TAP_CASE(test_nobody_is_refused_baseline), TAP_CASE(test_nobody_is_refused_ring),
-         TAP_CASE(test_nobody_is_refused_shm), TAP_CASE(test_leaks_nothing))
+         TAP_CASE(test_silent_hand_over), TAP_CASE(test_nobody_is_refused_baseline),
+         TAP_CASE(test_nobody_is_refused_ring), TAP_CASE(test_nobody_is_refused_shm),
+         TAP_CASE(test_leaks_nothing))

@@ -9,7 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <nipc/log.h>
+#include <stdio.h>
+
 #include "tap.h"
+#include "util-metrics.h"
 #include "util-service.h"
 
 static struct nipc_server_status status_of(struct nipc_server *server)
@@ -29,12 +33,37 @@ static int knock(struct nipc_server *server, const char *service, int *ret_fd)
         return util_raw_ack(*ret_fd, NULL);
 }
 
+/* Which limit is said to be in the way of who is refused. */
+static void on_log(void *userdata, const struct nipc_log_record *record)
+{
+        if (record->event == NIPC_LOG_SESSION_REFUSED)
+                *(const char **)userdata = record->step;
+}
+
+/* How many were refused for that reason. */
+static double count_refused(const struct nipc_server *server, const char *service,
+                            const char *reason)
+{
+        char series[128], text[65536];
+        size_t size;
+
+        snprintf(series, sizeof(series), "nipc_server_refusals_total{service=\"%s\",reason=\"%s\"}",
+                 service, reason);
+        if (nipc_server_format_metrics(server, text, sizeof(text), &size) < 0)
+                return -1;
+        return util_prometheus_get(text, size, series);
+}
+
 /* Lets two in and not a third, by the limit of that name; then one leaves, and one comes in. */
 static void check_two(struct nipc_server_config *config, const char *service, const char *limit)
 {
-        struct nipc_server *server = util_server(config, service);
+        const char *said = NULL;
+        struct nipc_server *server;
         int fds[4];
 
+        config->log = on_log;
+        config->log_userdata = &said;
+        server = util_server(config, service);
         tap_check(!status_of(server).refused_limit);
         tap_eq_int(knock(server, service, &fds[0]), 0);
         tap_eq_int(knock(server, service, &fds[1]), 0);
@@ -42,6 +71,9 @@ static void check_two(struct nipc_server_config *config, const char *service, co
         tap_eq_uint(status_of(server).n_sessions, 2);
         tap_eq_uint(status_of(server).n_refused, 1);
         tap_eq_str(status_of(server).refused_limit, limit);
+        tap_require(said != NULL);
+        tap_eq_str(said, limit);
+        tap_check(count_refused(server, service, limit) == 1);
         close(fds[0]);
         tap_eq_int(knock(server, service, &fds[3]), 0);
         tap_eq_int(knock(server, service, &fds[0]), NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);

@@ -8,6 +8,7 @@
 #include "util-env.h"
 #include "util-seccomp.h"
 #include <errno.h>
+#include <nipc/client-pool.h>
 #include <nipc/client.h>
 #include <nipc/endpoint.h>
 #include <nipc/server.h>
@@ -232,6 +233,63 @@ static void test_own_client(void)
         fixture_deinit(&f);
 }
 
+/* ---- pools of clients ----------------------------------------------------------------------- */
+
+struct pool {
+        struct nipc_client_pool *pool;
+        struct nipc_client *lent;
+};
+
+static void use_pool_in_child(void *userdata)
+{
+        struct nipc_client_pool_status status = NIPC_CLIENT_POOL_STATUS_INIT;
+        struct pool *p = userdata;
+        struct nipc_client *client = NULL;
+        const int n_fds = util_count_fds();
+
+        forbid_io();
+        util_eq_error(nipc_client_pool_take(p->pool, 1000, &client), -ECHILD);
+        util_eq_error(nipc_client_pool_get_status(p->pool, &status), -ECHILD);
+        tap_check(!client);
+        nipc_client_pool_cancel(p->pool);
+        nipc_client_pool_reset_cancel(p->pool);
+        nipc_client_pool_trim(p->pool);
+        nipc_client_pool_give(p->pool, p->lent);
+        p->pool = nipc_client_pool_free(p->pool);
+        util_eq_error(nipc_client_refresh(p->lent), -ECHILD); /* it is there still */
+        tap_check(util_count_fds() < n_fds);
+        nipc_client_free(p->lent); /* as far as this child is concerned; or it would leak */
+}
+
+static void test_pool(void)
+{
+        struct nipc_client_pool_status status = NIPC_CLIENT_POOL_STATUS_INIT;
+        struct nipc_client_config config = NIPC_CLIENT_CONFIG_INIT;
+        struct nipc_client *other;
+        struct fixture f;
+        struct pool p;
+        uint64_t value = 0;
+
+        tap_require(fixture_init(&f, nipc_profile_get_available(), 1));
+        config.run_dir = util_dir();
+        config.service = "fork";
+        config.profiles = f.profiles;
+        tap_require(nipc_client_pool_new(&config, NULL, &p.pool) == 0);
+        tap_require(nipc_client_pool_take(p.pool, 1000, &p.lent) == 0);
+        tap_require(nipc_client_pool_take(p.pool, 1000, &other) == 0);
+        nipc_client_pool_give(p.pool, other);
+        util_in_child(use_pool_in_child, &p);
+        util_eq_error(nipc_client_increment(p.lent, 1, 0, &value), 0);
+        tap_eq_uint(value, 2);
+        nipc_client_pool_give(p.pool, p.lent);
+        util_eq_error(nipc_client_pool_get_status(p.pool, &status), 0);
+        tap_eq_uint(status.n_created, 2);
+        tap_eq_uint(status.n_idle, 2);
+        tap_eq_uint(status.n_connects, 2);
+        nipc_client_pool_free(p.pool);
+        fixture_deinit(&f);
+}
+
 /* ---- servers -------------------------------------------------------------------------------- */
 
 static bool is_live(void)
@@ -246,8 +304,8 @@ static void use_server_in_child(void *userdata)
 {
         struct nipc_server_status status = NIPC_SERVER_STATUS_INIT;
         struct fixture *f = userdata;
+        int r, listen_fd = -1, lock_fd = -1;
         unsigned n_said;
-        int r;
 
         forbid_io();
         r = nipc_server_start(f->server);
@@ -257,6 +315,8 @@ static void use_server_in_child(void *userdata)
         r = nipc_server_get_fd(f->server);
         tap_check(r == -ECHILD || r == -EINVAL);
         util_eq_error(nipc_server_drain(f->server, 1000), -ECHILD);
+        util_eq_error(nipc_server_dup_fds(f->server, &listen_fd, &lock_fd), -ECHILD);
+        util_eq_error(nipc_server_hand_over(f->server, 1000), -ECHILD);
         util_eq_error(nipc_server_get_status(f->server, &status), 0);
         nipc_server_stop(f->server);
         n_said = atomic_load(&f->n_said); /* there is one thread */
@@ -346,5 +406,5 @@ static void test_server_in_a_loop(void)
 }
 
 UTIL_MAIN(TAP_CASE(test_client_baseline), TAP_CASE(test_client_shm_hybrid),
-          TAP_CASE(test_client_ring), TAP_CASE(test_own_client), TAP_CASE(test_server_with_workers),
-          TAP_CASE(test_server_in_a_loop))
+          TAP_CASE(test_client_ring), TAP_CASE(test_own_client), TAP_CASE(test_pool),
+          TAP_CASE(test_server_with_workers), TAP_CASE(test_server_in_a_loop))

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "tap.h"
+#include "util-metrics.h"
 #include "util-service.h"
 
 #define N_MAX 3000u
@@ -352,6 +353,36 @@ static void test_ends_in_the_middle(void)
         }
 }
 
+/* However many workers had a part in it: one request, one answer, one time of each stage. */
+static void test_counts_once(void)
+{
+        const struct nipc_increment_handler handler = {.size = sizeof(handler),
+                                                       .increment = increment};
+        struct nipc_server_config config = server_config(0, 0);
+        uint64_t values[1000] = {0}, results[1000];
+        struct nipc_server_metrics m;
+        struct nipc_client *client;
+        struct nipc_server *server;
+        unsigned i;
+
+        config.metrics_sample_every = 1;
+        tap_require(nipc_server_new_increment(&config, &handler, &server) == 0);
+        tap_require(nipc_server_start(server) == 0);
+        client = client_of(0, 0, 65536);
+        for (i = 0; i < 20; i++)
+                tap_eq_int(nipc_client_increment_batch(client, values, 1000, 0, results), 0);
+        nipc_client_free(client);
+        nipc_server_drain(server, 10000);
+        m = util_metrics(server);
+        tap_eq_uint(m.answers[NIPC_TRANSPORT_STATUS_OK], 20);
+        tap_eq_uint(m.n_batches, 20);
+        tap_eq_uint(m.n_batch_items, 20000);
+        for (i = 0; i < NIPC_METRICS_N_STAGES; i++)
+                tap_eq_uint(m.stages[i].count, 20);
+        tap_check(m.stages[NIPC_METRICS_STAGE_HANDLE].sum_ns > 0);
+        nipc_server_free(server);
+}
+
 /* A limit on the memory for parts: one worker does it. */
 static void test_no_memory_for_parts(void)
 {
@@ -379,4 +410,5 @@ UTIL_TEST_LEAKS_NOTHING
 TAP_MAIN(TAP_CASE(test_batches_are_as_one), TAP_CASE(test_batches_that_hardly_fit),
          TAP_CASE(test_uneven_batches), TAP_CASE(test_all_workers_take_part),
          TAP_CASE(test_all_workers_split), TAP_CASE(test_ends_in_the_middle),
-         TAP_CASE(test_no_memory_for_parts), TAP_CASE(test_leaks_nothing))
+         TAP_CASE(test_counts_once), TAP_CASE(test_no_memory_for_parts),
+         TAP_CASE(test_leaks_nothing))
