@@ -9,7 +9,7 @@
 /* "ENOMEM" for -ENOMEM; NULL for one that is not expected here. */
 static inline const char *nipc__errno_name(int error)
 {
-        switch (-error) {
+        switch (error < 0 ? -(unsigned)error : 0) {
         case EACCES:
                 return "EACCES";
         case EADDRINUSE:
