@@ -8,14 +8,16 @@
 
 #include "util-service.h"
 
+/* Atomic: what tests set between requests, and workers read. */
 struct util_lookup {
         bool is_apps;
         /* Bytes of the one label of key n, or 0: no label. NULL: none has one. */
-        uint32_t (*label_size)(uint32_t n);
+        uint32_t (*_Atomic label_size)(uint32_t n);
         /* Called for each request before it is answered; what it returns but 0 is the answer. */
-        int (*before)(struct util_lookup *lookup, const struct nipc_lookup_request_view *request,
-                      struct nipc_lookup_builder *builder);
-        void *userdata;
+        int (*_Atomic before)(struct util_lookup *lookup,
+                              const struct nipc_lookup_request_view *request,
+                              struct nipc_lookup_builder *builder);
+        void *_Atomic userdata;
         atomic_uint n_requests;
         atomic_uint n_items; /* that were asked for */
         atomic_ullong generation;
