@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define NO_ADVICE 9999 /* that no kernel has */
+
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
@@ -39,7 +41,9 @@ static _Atomic uint32_t *make_word(void)
 
         if (page == MAP_FAILED)
                 return NULL;
-        if (madvise(page, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK) == 0)
+        /* Emulators say yes to whatever advice they do not know. */
+        if (madvise(page, (size_t)sysconf(_SC_PAGESIZE), NO_ADVICE) != 0 &&
+            madvise(page, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK) == 0)
                 return page;
         munmap(page, (size_t)sysconf(_SC_PAGESIZE));
         /* Twice, if two threads come at once, does no harm. */

@@ -18,7 +18,8 @@
 
 static char buf[262144];
 
-static const char stat_request[NIPC_STAT_REQUEST_SIZE] = {1, 0, 1, 0}; /* little-endian machines */
+/* layout_version 1, format 1, in the byte order of the machine. */
+static const uint16_t stat_request[NIPC_STAT_REQUEST_SIZE / 2] = {1, 1};
 
 static struct nipc_server *start(const char *service, bool hide)
 {
