@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "abi.h"
+#include "not-ready.h"
 #include "publication.h"
 #include "snapshot.h"
 #include "stdaux.h"
@@ -133,28 +134,6 @@ NIPC__EXPORT struct nipc_cache *nipc_cache_free(struct nipc_cache *cache)
         return NULL;
 }
 
-/* Why a client that was refreshed is not ready. */
-static int not_ready(const struct nipc_cache *cache)
-{
-        struct nipc_client_failure failure = NIPC_CLIENT_FAILURE_INIT;
-
-        switch (nipc_client_get_state(cache->client)) {
-        case NIPC_CLIENT_STATE_AUTH_FAILED:
-                return -EACCES;
-        case NIPC_CLIENT_STATE_INCOMPATIBLE:
-                return -EPROTONOSUPPORT;
-        default:
-                break;
-        }
-        /* Three that say more than the absence of a provider, and that no provider is to blame
-         * for. */
-        if (nipc_client_get_failure(cache->client, &failure) == 0 &&
-            (failure.error == -ECHILD || failure.error == -ECANCELED ||
-             failure.error == -ETIMEDOUT || failure.error == -ENOMEM))
-                return failure.error;
-        return -ENOTCONN;
-}
-
 /*
  * Makes the client ready. timeout_ms: of the whole refresh, on success what is left of it for the
  * call, not 0. Connecting takes the client's own timeout at most.
@@ -169,7 +148,7 @@ static int connect_client(struct nipc_cache *cache, uint32_t *timeout_ms)
         nipc_client_refresh(cache->client);
         mirror_state(cache);
         if (!nipc_client_is_ready(cache->client))
-                return not_ready(cache);
+                return nipc__why_not_ready(cache->client);
         elapsed_ms = now_ms() - start_ms;
         if (elapsed_ms >= *timeout_ms)
                 return -ETIMEDOUT;

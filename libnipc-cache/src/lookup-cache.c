@@ -13,6 +13,7 @@
 
 #include "abi.h"
 #include "lookup-answers.h"
+#include "not-ready.h"
 #include "stdaux.h"
 
 enum {
@@ -217,26 +218,6 @@ NIPC__EXPORT void nipc_lookup_cache_update_time(struct nipc_lookup_cache *cache)
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-/* Why a client that was refreshed is not ready. */
-static int not_ready(const struct nipc_lookup_cache *cache)
-{
-        struct nipc_client_failure failure = NIPC_CLIENT_FAILURE_INIT;
-
-        switch (nipc_client_get_state(cache->client)) {
-        case NIPC_CLIENT_STATE_AUTH_FAILED:
-                return -EACCES;
-        case NIPC_CLIENT_STATE_INCOMPATIBLE:
-                return -EPROTONOSUPPORT;
-        default:
-                break;
-        }
-        if (nipc_client_get_failure(cache->client, &failure) == 0 &&
-            (failure.error == -ECHILD || failure.error == -ECANCELED ||
-             failure.error == -ETIMEDOUT || failure.error == -ENOMEM))
-                return failure.error;
-        return -ENOTCONN;
-}
-
 /* A resolve or sweep under way. */
 struct asking {
         uint64_t start_ms;
@@ -270,7 +251,7 @@ static int connect_client(struct nipc_lookup_cache *cache)
         if (nipc_client_is_ready(cache->client))
                 return 0;
         nipc_client_refresh(cache->client);
-        return nipc_client_is_ready(cache->client) ? 0 : not_ready(cache);
+        return nipc_client_is_ready(cache->client) ? 0 : nipc__why_not_ready(cache->client);
 }
 
 static const void *get_wanted(const struct nipc_lookup_keys *list, uint32_t index, void *scratch,
