@@ -127,12 +127,14 @@ static void test_fairness(void)
         g_assert_cmpint(bench(&out, &err, "fairness --repeat 1 --profile baseline,bare-epoll"), ==,
                         0);
         lines = g_strsplit(out, "\n", -1);
-        g_assert_cmpuint(g_strv_length(lines), ==, 7);
+        g_assert_cmpuint(g_strv_length(lines), ==, 9);
         check_row(lines[1], "fairness-alone", "baseline");
-        check_row(lines[2], "fairness-flood", "baseline");
-        check_row(lines[3], "fairness-crowd", "baseline");
-        check_row(lines[5], "fairness-flood", "bare-epoll");
+        check_row(lines[2], "fairness-apart", "baseline");
+        check_row(lines[3], "fairness-flood", "baseline");
+        check_row(lines[4], "fairness-crowd", "baseline");
+        check_row(lines[7], "fairness-flood", "bare-epoll");
         g_assert_nonnull(strstr(err, "of it alone"));
+        g_assert_nonnull(strstr(err, "of it apart"));
 }
 
 /* One CPU for two that spin: slow, but it ends. */

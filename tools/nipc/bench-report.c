@@ -26,7 +26,7 @@ const char *const bench_placement_names[BENCH_N_PLACEMENTS] = {
 
 char *bench_format_scenario(const struct bench *bench, const struct bench_track *track)
 {
-        static const char *const troubles[] = {"alone", "flood", "crowd"};
+        static const char *const troubles[] = {"alone", "apart", "flood", "crowd"};
         const char *name = bench_scenario_names[bench->scenario];
 
         if (bench->scenario == SUBJECT_CLIENTS)
@@ -111,11 +111,14 @@ static struct spread spread_of(const struct bench_track *track, const struct ben
         return measure_spread(values, n);
 }
 
-/* What trouble costs the client that behaves, against the same without: tracks of one subject. */
+/*
+ * What trouble costs the client that behaves, against the same without, or, of a flood, against one
+ * next door: that takes as much of the machine, and only the server is not shared.
+ */
 static void report_fairness(const struct bench *bench, const struct bench_track *tracks,
                             guint n_tracks)
 {
-        const struct bench_track *alone = NULL;
+        const struct bench_track *alone = NULL, *apart = NULL;
 
         fprintf(stderr, "fairness, %s, medians of %" G_GINT64_FORMAT ":\n",
                 bench_placement_names[bench->placement], bench->repeat);
@@ -123,14 +126,18 @@ static void report_fairness(const struct bench *bench, const struct bench_track 
                 const struct bench_track *track = &tracks[i];
                 g_autofree char *name = bench_format_scenario(bench, track);
                 struct spread ratio;
+                bool is_flood;
 
                 if (track->options.trouble == SUBJECT_TROUBLE_NONE)
                         alone = track;
-                ratio = spread_of(track, alone, get_p99);
-                fprintf(stderr,
-                        "  %s %s: p50 %.3f us, p99 %.3f us, %.3f of it alone (%.3f to %.3f)\n",
+                if (track->options.trouble == SUBJECT_TROUBLE_APART)
+                        apart = track;
+                is_flood = track->options.trouble == SUBJECT_TROUBLE_FLOOD;
+                ratio = spread_of(track, is_flood ? apart : alone, get_p99);
+                fprintf(stderr, "  %s %s: p50 %.3f us, p99 %.3f us, %.3f of it %s (%.3f to %.3f)\n",
                         track->subject->name, name, spread_of(track, NULL, get_p50).median,
-                        spread_of(track, NULL, get_p99).median, ratio.median, ratio.min, ratio.max);
+                        spread_of(track, NULL, get_p99).median, ratio.median,
+                        is_flood ? "apart" : "alone", ratio.min, ratio.max);
         }
 }
 

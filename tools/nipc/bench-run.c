@@ -295,6 +295,24 @@ static int run_repetition(struct round *round, gint64 repeat)
 
 /* ---- one scenario --------------------------------------------------------------------------- */
 
+/* Who makes trouble is halted but in slices of its own, and with it the server it has for itself.
+ */
+static int start_trouble(struct bench_track *track)
+{
+        struct subject_options options = track->options;
+
+        if (options.trouble == SUBJECT_TROUBLE_APART) {
+                track->apart_dir = g_build_filename(options.run_dir, "apart", NULL);
+                options.run_dir = track->apart_dir;
+                g_mkdir(options.run_dir, 0700);
+                track->apart_pid = subject_start(track->subject, &options);
+                if (track->apart_pid < 0)
+                        return (int)track->apart_pid;
+        }
+        track->trouble_pid = subject_start_trouble(track->subject, &options);
+        return track->trouble_pid < 0 ? (int)track->trouble_pid : subject_pause(track->trouble_pid);
+}
+
 static int start_track(struct bench_track *track)
 {
         int r = track->subject->prepare ? track->subject->prepare(&track->options) : 0;
@@ -307,17 +325,15 @@ static int start_track(struct bench_track *track)
         r = track->subject->spins ? subject_pause(track->pid) : 0;
         if (r == 0)
                 r = track->subject->open(&track->options, &track->client);
-        if (r == 0 && track->options.trouble != SUBJECT_TROUBLE_NONE) {
-                track->trouble_pid = subject_start_trouble(track->subject, &track->options);
-                r = track->trouble_pid < 0 ? (int)track->trouble_pid
-                                           : subject_pause(track->trouble_pid);
-        }
+        if (r == 0 && track->options.trouble != SUBJECT_TROUBLE_NONE)
+                r = start_trouble(track);
         return r < 0 ? fail_subject(track, r, NULL) : check_track(track);
 }
 
 static void stop_track(struct bench_track *track)
 {
         subject_stop(track->trouble_pid);
+        subject_stop(track->apart_pid);
         if (track->client)
                 track->subject->close(track->client);
         track->client = NULL;
@@ -327,6 +343,7 @@ static void stop_track(struct bench_track *track)
                 munmap(track->options.memory, track->options.memory_size);
         track->options.memory = NULL;
         g_array_unref(track->results);
+        g_free(track->apart_dir);
         g_free(track->run_dir);
 }
 
@@ -360,6 +377,7 @@ static void choose_tracks(struct round *round, const char *run_dir)
                 add_track(round, bench->subjects[i], run_dir, SUBJECT_TROUBLE_NONE);
                 if (bench->scenario != SUBJECT_FAIRNESS)
                         continue;
+                add_track(round, bench->subjects[i], run_dir, SUBJECT_TROUBLE_APART);
                 add_track(round, bench->subjects[i], run_dir, SUBJECT_TROUBLE_FLOOD);
                 if (bench->subjects[i]->profile) /* a bare server would be stuck with it */
                         add_track(round, bench->subjects[i], run_dir, SUBJECT_TROUBLE_CROWD);

@@ -41,6 +41,8 @@ struct bench_track {
         struct subject_client *client;
         pid_t pid;
         pid_t trouble_pid; /* 0: none */
+        char *apart_dir;   /* NULL, or where the server of a flood that is apart serves */
+        pid_t apart_pid;
         uint64_t next_value;
         uint64_t busy_ns; /* of the slices */
         uint64_t n_done;

@@ -270,7 +270,7 @@ static int bare_trouble(const struct subject_options *options)
         struct subject_client *client;
         int r;
 
-        if (options->trouble != SUBJECT_TROUBLE_FLOOD)
+        if (options->trouble == SUBJECT_TROUBLE_CROWD)
                 return -ENOTSUP;
         one.n_clients = 1;
         r = bare_open(&one, &client);

@@ -25,10 +25,11 @@ enum subject_scenario {
         SUBJECT_N_SCENARIOS,
 };
 
-/* Who asks the same server meanwhile, from another process. */
+/* Who asks meanwhile, from another process: the same server, but for apart. */
 enum subject_trouble {
         SUBJECT_TROUBLE_NONE,
-        SUBJECT_TROUBLE_FLOOD, /* one that sends as much as it can */
+        SUBJECT_TROUBLE_APART, /* one that sends as much as it can, to a server of its own */
+        SUBJECT_TROUBLE_FLOOD, /* the same, to the one server */
         SUBJECT_TROUBLE_CROWD, /* many that say nothing, half of it, or never read */
         SUBJECT_N_TROUBLES,
 };

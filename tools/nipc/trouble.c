@@ -171,5 +171,5 @@ static int crowd(const struct subject_options *options)
 
 int trouble_make(const struct subject_options *options)
 {
-        return options->trouble == SUBJECT_TROUBLE_FLOOD ? flood(options) : crowd(options);
+        return options->trouble == SUBJECT_TROUBLE_CROWD ? crowd(options) : flood(options);
 }
