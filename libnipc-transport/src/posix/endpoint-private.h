@@ -25,10 +25,24 @@ int nipc__endpoint_open_dir(const char *run_dir);
 int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd);
 
 /*
- * Takes a lock over that came with a descriptor, for the owner pid. Returns 0, -EINVAL when it is
- * not the endpoint's lock file, -EADDRINUSE when somebody else holds the lock, or another errno.
+ * Takes a lock over that came with a descriptor. Returns 0, -EINVAL when it is not the endpoint's
+ * lock file, -EADDRINUSE when somebody else holds the lock, or another errno.
  */
-int nipc__endpoint_inherit_lock(int dir_fd, const char *service, pid_t pid, int fd);
+int nipc__endpoint_inherit_lock(int dir_fd, const char *service, int fd);
+
+/*
+ * What the lock file says, for those who hold the lock: "OWNER", or in a hand-over
+ * "OWNER PREDECESSOR", with " kept" behind that when the socket is a service manager's.
+ */
+struct nipc__lock_note {
+        pid_t owner;       /* 0: none, for an instant */
+        pid_t predecessor; /* who has not left yet; 0: nobody */
+        bool keeps_socket; /* whoever is the last leaves the socket file where it is */
+};
+
+/* Returns false when the file does not say. */
+bool nipc__endpoint_read_note(int fd, struct nipc__lock_note *ret_note);
+void nipc__endpoint_write_note(int fd, const struct nipc__lock_note *note);
 
 /* Removes the lock file and gives the lock back. fd: from nipc__endpoint_lock, may be -1. */
 void nipc__endpoint_unlock(int dir_fd, const char *service, int fd);

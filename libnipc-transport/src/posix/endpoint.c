@@ -67,25 +67,39 @@ int nipc__endpoint_open_dir(const char *run_dir)
 
 /* ---- the lock ------------------------------------------------------------------------------- */
 
-static int64_t read_pid(int fd)
+bool nipc__endpoint_read_note(int fd, struct nipc__lock_note *ret_note)
 {
-        char text[24] = "";
-        long pid;
+        char text[64] = "", *end;
 
+        *ret_note = (struct nipc__lock_note){0};
         if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
-                return -1;
-        pid = strtol(text, NULL, 10);
-        return pid > 0 ? pid : -1;
+                return false;
+        ret_note->owner = (pid_t)strtol(text, &end, 10);
+        ret_note->predecessor = (pid_t)strtol(end, &end, 10);
+        ret_note->keeps_socket = !strncmp(end, " kept", 5);
+        return ret_note->owner > 0 && ret_note->predecessor >= 0;
 }
 
 /* A full file system is no reason to fail: others just take a little longer to give up. */
-static void write_pid(int fd, pid_t pid)
+void nipc__endpoint_write_note(int fd, const struct nipc__lock_note *note)
 {
-        char text[24];
-        int n = pid ? snprintf(text, sizeof(text), "%ld\n", (long)pid) : 0;
+        char text[64];
+        int n = 0;
 
+        if (note->predecessor || note->keeps_socket)
+                n = snprintf(text, sizeof(text), "%ld %ld%s\n", (long)note->owner,
+                             (long)note->predecessor, note->keeps_socket ? " kept" : "");
+        else if (note->owner)
+                n = snprintf(text, sizeof(text), "%ld\n", (long)note->owner);
         if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) < 0)
                 return;
+}
+
+static int64_t read_pid(int fd)
+{
+        struct nipc__lock_note note;
+
+        return nipc__endpoint_read_note(fd, &note) ? note.owner : -1;
 }
 
 /* Whether a lock file is still the one that its name leads to: its last owner may have removed it.
@@ -120,7 +134,7 @@ int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
                         r = fchmod(fd, 0600) < 0 ? -errno : 0;
                         if (r < 0)
                                 break;
-                        write_pid(fd, pid);
+                        nipc__endpoint_write_note(fd, &(struct nipc__lock_note){.owner = pid});
                         *ret_fd = fd;
                         return 0;
                 }
@@ -130,7 +144,7 @@ int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
         return r;
 }
 
-int nipc__endpoint_inherit_lock(int dir_fd, const char *service, pid_t pid, int fd)
+int nipc__endpoint_inherit_lock(int dir_fd, const char *service, int fd)
 {
         char name[NIPC_ENDPOINT_PATH_MAX];
         int r;
@@ -140,11 +154,7 @@ int nipc__endpoint_inherit_lock(int dir_fd, const char *service, pid_t pid, int 
                 return r;
         if (!is_current(fd, dir_fd, name))
                 return -EINVAL;
-        r = nipc__lock_take(fd); /* it has it already, or never had */
-        if (r < 0)
-                return r;
-        write_pid(fd, pid);
-        return 0;
+        return nipc__lock_take(fd); /* it has it already, or never had */
 }
 
 void nipc__endpoint_unlock(int dir_fd, const char *service, int fd)

@@ -157,8 +157,7 @@ static int take_endpoint(struct nipc__listener_os *os, const struct nipc_listene
         if (config->lock_fd) {
                 r = copy_fd(config->lock_fd, &os->lock_fd);
                 if (r == 0)
-                        r = nipc__endpoint_inherit_lock(os->dir_fd, os->service, os->owner_pid,
-                                                        os->lock_fd);
+                        r = nipc__endpoint_inherit_lock(os->dir_fd, os->service, os->lock_fd);
         } else {
                 r = take_lock(os);
         }
@@ -169,6 +168,55 @@ static int take_endpoint(struct nipc__listener_os *os, const struct nipc_listene
         if (config->listen_fd)
                 return nipc__listener_inherit(os, config->lock_fd != 0);
         return nipc__endpoint_remove_dead(config->run_dir, os->dir_fd, os->service);
+}
+
+/* ---- who is the owner, while there are two -------------------------------------------------- */
+
+/*
+ * A process that nobody has waited for yet, or another one with its number, keeps files from being
+ * removed: whoever comes next removes them as those of a dead owner.
+ */
+static bool is_alive(pid_t pid)
+{
+        return pid > 0 && (getpgid(pid) >= 0 || errno == EPERM);
+}
+
+/* Says in the lock file that an endpoint that others have made is ours now. */
+static void note_inherited(struct nipc__listener_os *os, bool has_lock)
+{
+        struct nipc__lock_note note = {.keeps_socket = true}, before;
+
+        if (has_lock && nipc__endpoint_read_note(os->lock_fd, &before)) {
+                note = before;
+                if (is_alive(before.owner)) /* or a successor of the same one that did not live */
+                        note.predecessor = before.owner;
+        } else if (has_lock) {
+                note.keeps_socket = false;
+        }
+        note.owner = os->owner_pid;
+        if (note.keeps_socket)
+                os->dev = os->ino = 0;
+        nipc__endpoint_write_note(os->lock_fd, &note);
+}
+
+/*
+ * Takes us out of what the lock file says. Returns whether there is another owner: a successor, or,
+ * if we are one, the predecessor whom we do not outlive.
+ */
+static bool note_left(const struct nipc__listener_os *os)
+{
+        struct nipc__lock_note note;
+        pid_t other;
+
+        if (!nipc__endpoint_read_note(os->lock_fd, &note))
+                return false;
+        other = note.owner == os->owner_pid ? note.predecessor : note.owner;
+        if (other == os->owner_pid || !is_alive(other))
+                return false;
+        note.owner = other;
+        note.predecessor = 0;
+        nipc__endpoint_write_note(os->lock_fd, &note);
+        return true;
 }
 
 int nipc__listener_os_open(struct nipc_listener *listener,
@@ -203,12 +251,16 @@ int nipc__listener_os_open(struct nipc_listener *listener,
                         os->owner_pid = 0;
                 listener->shm_place = nipc__shm_place_unref(listener->shm_place);
                 release(os);
+        } else if (config->listen_fd) {
+                note_inherited(os, config->lock_fd != 0);
         }
         return NIPC__MIN(r, 0);
 }
 
 void nipc__listener_os_leave(struct nipc_listener *listener)
 {
+        if (is_owner(&listener->os))
+                note_left(&listener->os);
         listener->os.owner_pid = 0; /* nobody's, as far as we are concerned */
 }
 
@@ -233,6 +285,8 @@ void nipc__listener_os_close(struct nipc_listener *listener)
         struct nipc__listener_os *os = &listener->os;
         char name[NIPC_ENDPOINT_PATH_MAX];
 
+        if (is_owner(os) && note_left(os))
+                os->owner_pid = 0;
         if (is_owner(os) &&
             nipc__endpoint_file_name(os->service, NIPC__SOCKET_SUFFIX, name, sizeof(name)) == 0 &&
             is_still_ours(os, name))
