@@ -194,7 +194,11 @@ NIPC__EXPORT int nipc_server_new(const struct nipc_server_config *config,
         r = nipc__abi_load(&h, sizeof(h), handler);
         if (r < 0)
                 return r;
-        r = h.handle && ret_server ? server_new(config, &h, ret_server) : -EINVAL;
+        /* Every server answers that one itself. */
+        if (!h.handle || !ret_server || h.code == NIPC_METHOD_STAT)
+                r = -EINVAL;
+        else
+                r = server_new(config, &h, ret_server);
         if (r < 0 && h.release)
                 h.release(h.userdata);
         return r;

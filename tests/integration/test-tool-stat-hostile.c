@@ -7,54 +7,78 @@
 
 #include <errno.h>
 #include <json-glib/json-glib.h>
+#include <nipc/clock.h>
 #include <nipc/header.h>
-#include <nipc/server.h>
+#include <nipc/listener.h>
+#include <nipc/session.h>
 #include <string.h>
 
 struct liar {
         const char *const *texts; /* one after the other, the last again and again */
         char *run_dir;
-        struct nipc_server *server;
+        struct nipc_listener *listener;
+        GThread *thread;
+        gint is_over;
 };
 
-/* A service whose own method is the request for metrics answers that itself. */
-static int lie(void *userdata, const struct nipc_request *request, void *response, size_t capacity,
-               size_t *ret_size)
-{
-        struct liar *liar = userdata;
-        const size_t size = strlen(*liar->texts);
+/* How often it is looked whether the liar is needed any more. */
+#define LOOK_MS 10
 
-        if (size > capacity)
-                return -EMSGSIZE;
-        memcpy(response, *liar->texts, size);
-        *ret_size = size;
+static int lie(struct liar *liar, struct nipc_session *session, const struct nipc_message *request)
+{
+        struct nipc_header header = request->header;
+        const char *text = *liar->texts;
+
+        header.kind = NIPC_KIND_RESPONSE;
         if (liar->texts[1])
                 liar->texts++;
-        return 0;
+        return nipc_session_send(session, &header, text, strlen(text),
+                                 nipc_deadline_after_ms(10000));
+}
+
+/* Whatever is asked for is answered with a lie. */
+static gpointer tell_lies(gpointer userdata)
+{
+        struct liar *liar = userdata;
+        struct nipc_session *session;
+        struct nipc_message message;
+        int r;
+
+        while (!g_atomic_int_get(&liar->is_over)) {
+                if (nipc_listener_accept(liar->listener, nipc_deadline_after_ms(LOOK_MS),
+                                         &session) < 0)
+                        continue;
+                r = nipc_session_handshake(session, nipc_deadline_after_ms(10000));
+                while (!r && !g_atomic_int_get(&liar->is_over)) {
+                        r = nipc_session_receive(session, nipc_deadline_after_ms(LOOK_MS),
+                                                 &message);
+                        if (!r)
+                                r = lie(liar, session, &message);
+                        else if (r == -ETIMEDOUT)
+                                r = 0;
+                }
+                nipc_session_close(session);
+        }
+        return NULL;
 }
 
 static void setup(struct liar *liar, const char *const *texts)
 {
-        struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
-        const struct nipc_handler handler = {
-                .size = sizeof(handler),
-                .code = NIPC_METHOD_STAT,
-                .handle = lie,
-                .userdata = liar,
-        };
+        struct nipc_listener_config config = NIPC_LISTENER_CONFIG_INIT;
 
         *liar = (struct liar){.texts = texts, .run_dir = process_make_dir()};
         config.run_dir = liar->run_dir;
         config.service = "liar";
-        config.n_workers = 1;
-        config.initial_response_bytes = 65536;
-        g_assert_cmpint(nipc_server_new(&config, &handler, &liar->server), ==, 0);
-        g_assert_cmpint(nipc_server_start(liar->server), ==, 0);
+        config.max_response_payload_bytes = 65536;
+        g_assert_cmpint(nipc_listener_open(&config, &liar->listener), ==, 0);
+        liar->thread = g_thread_new("liar", tell_lies, liar);
 }
 
 static void teardown(struct liar *liar)
 {
-        nipc_server_free(liar->server);
+        g_atomic_int_set(&liar->is_over, 1);
+        g_thread_join(liar->thread);
+        nipc_listener_close(liar->listener);
         process_remove_dir(liar->run_dir);
         g_free(liar->run_dir);
 }

@@ -152,7 +152,8 @@ struct nipc_request {
  */
 struct nipc_handler {
         size_t size;   /* sizeof(struct nipc_handler) */
-        uint16_t code; /* the method this service serves; others are answered UNSUPPORTED */
+        uint16_t code; /* the method this service serves; others are answered UNSUPPORTED. Any but
+                          NIPC_METHOD_STAT, which is every server's own */
         int (*handle)(void *userdata, const struct nipc_request *request, void *response,
                       size_t capacity, size_t *ret_size);
         void *userdata;                  /* borrowed until free */
@@ -162,8 +163,8 @@ struct nipc_handler {
 /*
  * Takes the endpoint and makes a server; clients can connect from now on and are served from start
  * or the first dispatch on. handler: copied. ret_server: owned, release with nipc_server_free().
- * Returns 0, -EADDRINUSE (the name has a live owner), -ENOENT (no run directory), -EINVAL,
- * -ENAMETOOLONG, -E2BIG, -EACCES, -ENOMEM, -EMFILE, ... Since: 0.1
+ * Returns 0, -EADDRINUSE (the name has a live owner), -ENOENT (no run directory), -EINVAL (also:
+ * the method is NIPC_METHOD_STAT), -ENAMETOOLONG, -E2BIG, -EACCES, -ENOMEM, -EMFILE, ... Since: 0.1
  */
 int nipc_server_new(const struct nipc_server_config *config, const struct nipc_handler *handler,
                     struct nipc_server **ret_server);
@@ -290,6 +291,9 @@ int nipc_server_drain(struct nipc_server *server, uint32_t timeout_ms);
  *      sessions closed between two calls, and reconnect in the next.
  * Both close the copies when that is over. If the successor fails in step 2, go on as if nothing
  * had been.
+ *
+ * Between 2 and 3 either may end, or crash: the endpoint stays with the other. The socket of a
+ * service manager stays his through any number of hand-overs.
  *
  * dup_fds: the caller owns both, closed on exec. Returns 0, -EINVAL (or drained), -ECHILD,
  * -EMFILE.

@@ -45,16 +45,19 @@ static void test_new_and_its_failures(void)
         tap_eq_int(nipc_server_new(&config, NULL, &server), -EINVAL);
         tap_eq_int(nipc_server_new(NULL, &handler, &server), -EINVAL);
         tap_eq_int(nipc_server_new(&config, &handler, NULL), -EINVAL);
+        handler.code = NIPC_METHOD_STAT; /* every server's own */
+        tap_eq_int(nipc_server_new(&config, &handler, &server), -EINVAL);
+        handler.code = 0;
         tap_check(server == NULL);
-        tap_eq_uint(n_released, 4);
+        tap_eq_uint(n_released, 5);
 
         tap_require(nipc_server_new(&config, &handler, &server) == 0);
         tap_eq_int(nipc_server_new(&config, &handler, &second), -EADDRINUSE);
-        tap_eq_uint(n_released, 5);
+        tap_eq_uint(n_released, 6);
         path = nipc_server_get_path(server);
         tap_check(strlen(path) > 8 && !strcmp(path + strlen(path) - 8, "new.sock"));
         tap_check(nipc_server_free(server) == NULL);
-        tap_eq_uint(n_released, 6);
+        tap_eq_uint(n_released, 7);
         tap_check(nipc_server_free(NULL) == NULL);
         tap_check(second == NULL);
 }
