@@ -143,6 +143,17 @@ static uint32_t clamp32(uint64_t n)
         return (uint32_t)NIPC__MIN(n, (uint64_t)UINT32_MAX);
 }
 
+/* Whatever the config says: what is too much to count is as much as can be counted. */
+static uint64_t times(uint64_t a, uint64_t b)
+{
+        return b && a > UINT64_MAX / b ? UINT64_MAX : a * b;
+}
+
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+        return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 /* A worker's own: buffers for one request and one response, which all its sessions share. */
 static uint64_t worker_bytes(const struct nipc_server_config *c)
 {
@@ -164,14 +175,14 @@ void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_need
 {
         const uint32_t n_workers = NIPC__MAX(c->n_workers, 1u);
         /* Those of a worker that may stay, however many workers there are. */
-        const uint64_t n_silent = NIPC__MAX(c->max_handshakes, 16 * n_workers);
+        const uint64_t n_silent = NIPC__MAX(c->max_handshakes, UINT64_C(16) * n_workers);
         struct nipc_server_session_needs most;
-        uint64_t n = c->max_sessions, silent_bytes, kept_bytes;
+        uint64_t n = c->max_sessions, base_bytes, silent_bytes, kept_bytes;
         const uint64_t parts_bytes = split_bytes(c, &kept_bytes);
         uint32_t n_per_thread;
 
         plan_sessions(c, plan, &most, &n_per_thread);
-        silent_bytes = n_silent * most.idle_bytes;
+        silent_bytes = times(n_silent, most.idle_bytes);
         plan->n_requests = n_workers;
         plan->n_threads = c->n_workers;
         if (n_per_thread)
@@ -180,11 +191,12 @@ void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_need
                 clamp32(NIPC__MIN(n * most.n_descriptors, (uint64_t)c->max_descriptors) + n_silent +
                         ENDPOINT_DESCRIPTORS + (uint64_t)WORKER_DESCRIPTORS * n_workers);
         plan->n_mappings = clamp32(n * most.n_mappings + 2 * (uint64_t)plan->n_threads);
-        plan->base_bytes = SERVER_BYTES + n_workers * worker_bytes(c) + kept_bytes;
-        plan->idle_bytes = plan->base_bytes + silent_bytes + n * most.idle_bytes;
-        plan->shared_bytes = NIPC__MIN(n * most.shared_bytes, c->max_total_bytes);
-        plan->busy_bytes = plan->base_bytes - kept_bytes + parts_bytes + silent_bytes +
-                           NIPC__MIN(n * most.busy_bytes, c->max_total_bytes);
+        base_bytes = plus(SERVER_BYTES, times(n_workers, worker_bytes(c)));
+        plan->base_bytes = plus(base_bytes, kept_bytes);
+        plan->idle_bytes = plus(plus(plan->base_bytes, silent_bytes), times(n, most.idle_bytes));
+        plan->shared_bytes = NIPC__MIN(times(n, most.shared_bytes), c->max_total_bytes);
+        plan->busy_bytes = plus(plus(base_bytes, plus(parts_bytes, silent_bytes)),
+                                NIPC__MIN(times(n, most.busy_bytes), c->max_total_bytes));
 }
 
 NIPC__EXPORT int nipc_server_plan(const struct nipc_server_config *config,

@@ -218,7 +218,31 @@ static void test_plan_follows_config(void)
 
 UTIL_TEST_LEAKS_NOTHING
 
+/* The most that a config can say is not less than what comes before it. */
+static void test_plan_of_too_much(void)
+{
+        struct nipc_server_needs plan = NIPC_SERVER_NEEDS_INIT;
+        struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
+
+        config.profiles = nipc_profile_get_available();
+        config.max_sessions = UINT32_MAX;
+        config.max_request_bytes = config.max_response_bytes = UINT32_MAX;
+        tap_eq_int(nipc_server_plan(&config, &plan), 0);
+        tap_eq_uint(plan.busy_bytes, UINT64_MAX);
+        config.n_workers = 1u << 28;
+        config.max_sessions = 1;
+        tap_eq_int(nipc_server_plan(&config, &plan), 0);
+        tap_eq_uint(plan.n_descriptors, UINT32_MAX); /* 16 silent clients and 5 each */
+        config.n_workers = config.max_handshakes = config.max_sessions = UINT32_MAX;
+        tap_eq_int(nipc_server_plan(&config, &plan), 0);
+        tap_eq_uint(plan.n_descriptors, UINT32_MAX);
+        tap_eq_uint(plan.base_bytes, UINT64_MAX);
+        tap_eq_uint(plan.idle_bytes, UINT64_MAX);
+        tap_eq_uint(plan.busy_bytes, UINT64_MAX);
+}
+
 TAP_MAIN(TAP_CASE(test_sessions), TAP_CASE(test_sessions_per_uid), TAP_CASE(test_descriptors),
          TAP_CASE(test_bytes), TAP_CASE(test_bytes_per_uid), TAP_CASE(test_settled),
          TAP_CASE(test_handshakes), TAP_CASE(test_plan_arguments),
-         TAP_CASE(test_plan_follows_config), TAP_CASE(test_leaks_nothing))
+         TAP_CASE(test_plan_follows_config), TAP_CASE(test_plan_of_too_much),
+         TAP_CASE(test_leaks_nothing))
