@@ -462,8 +462,10 @@ NIPC__EXPORT void nipc_client_pool_give(struct nipc_client_pool *pool, struct ni
         if (!slot || slot->pool != pool)
                 return;
         pthread_mutex_lock(&pool->lock);
-        put_back(pool, slot);
-        serve(pool);
+        if (slot->is_lent) { /* or it was given back already */
+                put_back(pool, slot);
+                serve(pool);
+        }
         pthread_mutex_unlock(&pool->lock);
         nipc_client_pool_trim(pool);
 }

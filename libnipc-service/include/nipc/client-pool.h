@@ -85,7 +85,8 @@ int nipc_client_pool_take(struct nipc_client_pool *pool, uint32_t timeout_ms,
 
 /*
  * Gives a client of this pool back, in whatever state it is; views of its responses end. Takes NULL
- * for nothing. May close what has been idle for too long; waits for nothing. Since: 0.1
+ * for nothing; for one that was given back and not lent since, too. May close what has been idle
+ * for too long; waits for nothing. Since: 0.1
  */
 void nipc_client_pool_give(struct nipc_client_pool *pool, struct nipc_client *client);
 

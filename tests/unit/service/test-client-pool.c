@@ -103,7 +103,9 @@ static void test_strange_clients(void)
         tap_eq_uint(status_of(other).n_idle, 0);
         tap_eq_uint(status_of(pool).n_in_use, 1);
         nipc_client_pool_give(pool, client);
+        nipc_client_pool_give(pool, client); /* it is the pool's by now */
         tap_eq_uint(status_of(pool).n_idle, 1);
+        tap_eq_uint(status_of(pool).n_in_use, 0);
         nipc_client_free(own);
         nipc_client_pool_free(other);
         nipc_client_pool_free(pool);
