@@ -34,6 +34,9 @@
 #define ENDPOINT_DESCRIPTORS 4u
 #define WORKER_DESCRIPTORS   5u
 
+/* What a message can carry, whose size with its header is a u32. */
+#define MOST_PAYLOAD_BYTES (UINT32_MAX - NIPC_HEADER_SIZE)
+
 /* ---- the config --------------------------------------------------------------------------- */
 
 /* Fills one pair of limits in: the ceiling, and what to begin with. Returns 0 or -EINVAL. */
@@ -57,6 +60,8 @@ int nipc__server_load_config(struct nipc_server_config *c, const struct nipc_ser
         r = nipc__abi_load(c, sizeof(*c), config);
         if (r < 0)
                 return r;
+        c->max_request_bytes = NIPC__MIN(c->max_request_bytes, MOST_PAYLOAD_BYTES);
+        c->max_response_bytes = NIPC__MIN(c->max_response_bytes, MOST_PAYLOAD_BYTES);
         r = default_limits(&c->max_request_bytes, &c->initial_request_bytes,
                            NIPC__DEFAULT_REQUEST_BYTES);
         if (!r)

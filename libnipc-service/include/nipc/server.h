@@ -61,7 +61,8 @@ struct nipc_server_config {
          */
         uint32_t profiles;
         /*
-         * Payload limits. max_*: the ceiling, named in the error when it is hit; 0: 1 MiB.
+         * Payload limits. max_*: the ceiling, named in the error when it is hit; 0: 1 MiB. What no
+         * message can carry counts as what one can, UINT32_MAX - NIPC_HEADER_SIZE.
          * initial_*: what new sessions are offered until more was needed (client-server §7.2);
          * 0: 1024 and 65536, or the ceiling if that was set. Above its ceiling: -EINVAL.
          */

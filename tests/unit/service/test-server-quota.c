@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <nipc/clock.h>
 #include <nipc/log.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "tap.h"
@@ -241,8 +243,36 @@ static void test_plan_of_too_much(void)
         tap_eq_uint(plan.busy_bytes, UINT64_MAX);
 }
 
+/* However high the ceiling, nobody is offered more than a message can carry. */
+static void test_most_that_is_offered(void)
+{
+        const uint32_t most = UINT32_MAX - NIPC_HEADER_SIZE;
+        struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
+        struct nipc_session_config wish = NIPC_SESSION_CONFIG_INIT;
+        struct nipc_session *session = NULL;
+        struct nipc_server *server;
+
+        config.max_request_bytes = UINT32_MAX;
+        config.initial_request_bytes = 1024;
+        config.max_response_bytes = UINT32_MAX;
+        config.n_workers = 1;
+        server = util_server(&config, "most");
+        tap_require(server != NULL);
+        tap_eq_uint(status_of(server).max_response_bytes, most);
+        wish.run_dir = util_run_dir();
+        wish.service = "most";
+        wish.max_request_payload_bytes = most;
+        wish.max_response_payload_bytes = 64;
+        tap_eq_int(nipc_session_open(&wish, nipc_deadline_after_ms(10000), &session, NULL),
+                   -EMSGSIZE);
+        while (status_of(server).max_request_bytes == 1024)
+                sched_yield();
+        tap_eq_uint(status_of(server).max_request_bytes, most);
+        nipc_server_free(server);
+}
+
 TAP_MAIN(TAP_CASE(test_sessions), TAP_CASE(test_sessions_per_uid), TAP_CASE(test_descriptors),
          TAP_CASE(test_bytes), TAP_CASE(test_bytes_per_uid), TAP_CASE(test_settled),
          TAP_CASE(test_handshakes), TAP_CASE(test_plan_arguments),
          TAP_CASE(test_plan_follows_config), TAP_CASE(test_plan_of_too_much),
-         TAP_CASE(test_leaks_nothing))
+         TAP_CASE(test_most_that_is_offered), TAP_CASE(test_leaks_nothing))
