@@ -96,9 +96,29 @@ static void test_refused(struct fixture *fixture, gconstpointer data)
                       "LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" --run-dir \"$1\" "
                       "serve increment --fd systemd",
                       2);
-        /* Another endpoint's socket. */
-        expect_status(fixture, "exec \"$0\" --run-dir \"$1\" serve increment --name other --fd 3",
-                      1);
+}
+
+/* What is wrong is said of the descriptor, not of something else. */
+static void expect_reason(const struct fixture *fixture, const char *how, const char *reason)
+{
+        g_autoptr(GSubprocess) provider = start(fixture, how);
+        g_autofree char *err = NULL;
+
+        g_assert_true(g_subprocess_communicate_utf8(provider, NULL, NULL, NULL, &err, NULL));
+        g_assert_cmpint(g_subprocess_get_exit_status(provider), ==, 1);
+        if (!strstr(err, reason))
+                g_error("not \"%s\": %s", reason, err);
+}
+
+static void test_wrong(struct fixture *fixture, gconstpointer data)
+{
+        /* Another endpoint's socket, no socket, and nothing. */
+        expect_reason(fixture, "exec \"$0\" --run-dir \"$1\" serve increment --name other --fd 3",
+                      "descriptor 3 of --fd");
+        expect_reason(fixture, "exec \"$0\" --run-dir \"$1\" serve increment --fd 3 3</dev/null",
+                      "descriptor 3 of --fd");
+        expect_reason(fixture, "exec \"$0\" --run-dir \"$1\" serve increment --fd 3 3<&-",
+                      "descriptor 3 of --fd");
 }
 
 int main(int argc, char **argv)
@@ -107,6 +127,7 @@ int main(int argc, char **argv)
         g_test_add("/tool/activation/number", struct fixture, NULL, set_up, test_number, tear_down);
         g_test_add("/tool/activation/systemd", struct fixture, NULL, set_up, test_systemd,
                    tear_down);
+        g_test_add("/tool/activation/wrong", struct fixture, NULL, set_up, test_wrong, tear_down);
         g_test_add("/tool/activation/refused", struct fixture, NULL, set_up, test_refused,
                    tear_down);
         return g_test_run();

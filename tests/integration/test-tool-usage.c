@@ -21,6 +21,7 @@ static const char *const wrong[] = {
         "ping increment --profiles 0x0",
         "serve echo",
         "serve echo --method 65536",
+        "serve echo --method 0x8000",
         "call",
         "call nothing",
         "call increment",

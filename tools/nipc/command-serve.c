@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
+#include <nipc/endpoint.h>
 #include <nipc/fault.h>
 #include <nipc/server.h>
 #include <signal.h>
@@ -187,6 +188,20 @@ static int make_default_run_dir(const struct command_context *context)
         return mkdir(context->run_dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Why there is no server. Free with g_free(). */
+static char *describe_no_server(const struct nipc_server_config *config, int error)
+{
+        char path[NIPC_ENDPOINT_PATH_MAX];
+
+        /* It is there, and not the run directory or the limits are wrong. */
+        if (config->listen_fd && (error == -EINVAL || error == -ENOENT || error == -EBADF) &&
+            !nipc_endpoint_format_path(config->run_dir, config->service, path, sizeof(path)))
+                return g_strdup_printf("descriptor %d of --fd: %s; it must be a SEQPACKET socket "
+                                       "that listens and is bound to %s",
+                                       config->listen_fd, g_strerror(-error), path);
+        return failure_describe_server(error, config->run_dir, config->service);
+}
+
 static int serve(const struct command_context *context, const struct provider *provider, void *data,
                  const struct nipc_server_config *config)
 {
@@ -200,8 +215,7 @@ static int serve(const struct command_context *context, const struct provider *p
         if (!r)
                 r = provider->new_server(data, config, &server);
         if (r) {
-                g_autofree char *reason =
-                        failure_describe_server(r, config->run_dir, config->service);
+                g_autofree char *reason = describe_no_server(config, r);
 
                 return command_fail(&command_serve, "%s", reason);
         }
@@ -254,6 +268,8 @@ static int open_and_serve(const struct command_context *context, const char *ser
             (source.has_method && !number_check_u32(&command_serve, "--method", options->method, 0,
                                                     UINT16_MAX, &method)))
                 return COMMAND_USAGE;
+        if (method == NIPC_METHOD_STAT)
+                return command_usage(&command_serve, "--method 0x%x is every server's own", method);
         source.method = (uint16_t)method;
         config.run_dir = context->run_dir;
         config.service = options->name ? options->name : provider->name;
