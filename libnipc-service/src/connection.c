@@ -48,6 +48,8 @@ void nipc__conn_close(struct nipc__worker *worker, struct nipc__conn *conn)
         nipc__observe_end(worker, conn);
         if (worker->lone == conn)
                 worker->lone = NULL;
+        if (NIPC__UNLIKELY(conn->n_tasks))
+                nipc__tasks_forget(conn);
         conn_uncount(worker, conn);
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
         nipc_poller_remove_session(worker->poller, conn->session);
@@ -77,7 +79,7 @@ static void conn_close_answered(struct nipc__worker *worker, struct nipc__conn *
  */
 static void conn_settle(struct nipc__worker *worker, struct nipc__conn *conn)
 {
-        if (!worker->drain_ns || conn->state != NIPC__CONN_READY ||
+        if (!worker->drain_ns || conn->state != NIPC__CONN_READY || conn->n_tasks ||
             nipc_session_is_receiving(conn->session))
                 return;
         if (conn->has_asked || !worker->server->is_handed_over)
@@ -238,6 +240,44 @@ static void observe_too_large(struct nipc__worker *worker, const struct nipc__co
                                     worker->server->config.max_request_bytes);
 }
 
+/*
+ * Nothing more is read for now: there are as many requests in hand as may be, or the session will
+ * end once they are answered.
+ */
+static bool conn_park(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        conn->is_full = true;
+        conn->n_end_events = 0;
+        if (conn->state == NIPC__CONN_READY && /* else conn_flush() does it */
+            nipc_poller_update_session(worker->poller, conn->session, 0) < 0)
+                nipc__conn_close(worker, conn);
+        return false;
+}
+
+/* A request that is handled beside others, or is too large. Returns whether to read on. */
+static bool conn_submit(struct nipc__worker *worker, struct nipc__conn *conn,
+                        const struct nipc_message *message, bool is_too_large)
+{
+        struct nipc__task *task = nipc__task_new(worker, conn, message);
+        int r;
+
+        if (!task) {
+                r = nipc__dispatch_error(worker, conn, message,
+                                         NIPC_TRANSPORT_STATUS_INTERNAL_ERROR);
+                return conn_answered(worker, conn, r, true);
+        }
+        task->is_too_large = is_too_large;
+        if (!is_too_large) {
+                nipc__dispatch_begin(worker, task);
+                nipc__task_post(task);
+                return conn->n_tasks < worker->server->tasks.max_per_session ||
+                       conn_park(worker, conn);
+        }
+        task->result = -EMSGSIZE;
+        nipc__conn_finished(worker, task);
+        return false;
+}
+
 /* It was broken, or half there, and gets no answer. */
 static void conn_drop_request(struct nipc__worker *worker)
 {
@@ -256,6 +296,9 @@ static bool conn_request(struct nipc__worker *worker, struct nipc__conn *conn, i
         if (NIPC__LIKELY(!received) && NIPC__LIKELY(header->kind == NIPC_KIND_REQUEST)) {
                 nipc__server_note_request(worker->server, message->payload_size);
                 if (NIPC__LIKELY(!is_too_many(worker->server, header))) {
+                        if (NIPC__UNLIKELY(worker->server->tasks.max_per_session) &&
+                            header->code == worker->server->handler.code)
+                                return conn_submit(worker, conn, message, false);
                         r = nipc__dispatch(worker, conn, message, &is_last);
                         return conn_answered(worker, conn, r, is_last);
                 }
@@ -264,6 +307,8 @@ static bool conn_request(struct nipc__worker *worker, struct nipc__conn *conn, i
         if (received == -EMSGSIZE && header->kind == NIPC_KIND_REQUEST) {
                 nipc__server_note_request(worker->server, header->payload_len);
                 observe_too_large(worker, conn, header);
+                if (conn->n_tasks)
+                        return conn_submit(worker, conn, message, true);
                 r = nipc__dispatch_error(worker, conn, message,
                                          NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
                 return conn_answered(worker, conn, r, true);
@@ -361,6 +406,8 @@ static bool conn_read(struct nipc__worker *worker, struct nipc__conn *conn)
         unsigned n = 0;
         bool is_empty;
 
+        if (NIPC__UNLIKELY(conn->is_full))
+                return false;
         do {
                 if (!conn_serve(worker, conn, NIPC_DEADLINE_NOW, &is_empty)) {
                         if (is_empty)
@@ -393,6 +440,67 @@ bool nipc__conn_attach(struct nipc__worker *worker, struct nipc__conn *conn)
         return false;
 }
 
+/* ---- answers to requests that were handled beside others ------------------------------------ */
+
+/* What can be answered now. Those that end the session come when nothing else is owed. */
+static struct nipc__task *conn_next_finished(const struct nipc__conn *conn)
+{
+        const struct nipc__list *from = &conn->done;
+
+        if (nipc__list_is_empty(from) && conn->n_failed == conn->n_tasks)
+                from = &conn->failed;
+        return nipc__list_is_empty(from) ? NULL
+                                         : NIPC__CONTAINER_OF(from->next, struct nipc__task, link);
+}
+
+/* Reads again once half of what may be in hand was answered: not one by one. */
+static bool conn_unpark(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        if (!conn->is_full || conn->n_failed ||
+            conn->n_tasks > worker->server->tasks.max_per_session / 2)
+                return true;
+        conn->is_full = false;
+        if (nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_IN) == 0)
+                return true;
+        nipc__conn_close(worker, conn);
+        return false;
+}
+
+/* Answers what is finished, as long as the client takes it. */
+static void conn_answer_finished(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        struct nipc__task *task;
+        bool is_last;
+        int r;
+
+        while ((task = conn_next_finished(conn))) {
+                is_last = task->result && conn->n_tasks == 1;
+                r = nipc__dispatch_finish(worker, conn, task);
+                conn->n_failed -= task->result != 0;
+                nipc__task_free(task);
+                if (!conn_answered(worker, conn, r, is_last))
+                        return;
+        }
+        if (conn_unpark(worker, conn) && worker->drain_ns && conn_read(worker, conn))
+                conn_settle(worker, conn);
+}
+
+void nipc__conn_finished(struct nipc__worker *worker, struct nipc__task *task)
+{
+        struct nipc__conn *conn = task->conn;
+
+        if (!conn) {
+                nipc__task_free(task);
+                return;
+        }
+        task->is_back = true;
+        nipc__list_append(task->result ? &conn->failed : &conn->done, &task->link);
+        if (task->result && !conn->n_failed++)
+                conn_park(worker, conn);
+        if (conn->state == NIPC__CONN_READY)
+                conn_answer_finished(worker, conn);
+}
+
 /* Returns as conn_read(). */
 static bool conn_flush(struct nipc__worker *worker, struct nipc__conn *conn)
 {
@@ -413,11 +521,23 @@ static bool conn_flush(struct nipc__worker *worker, struct nipc__conn *conn)
         }
         conn->state = NIPC__CONN_READY;
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
-        if (nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_IN) < 0)
+        if (nipc_poller_update_session(worker->poller, conn->session,
+                                       conn->is_full ? 0 : NIPC_EVENT_IN) < 0)
                 nipc__conn_close(worker, conn);
+        else if (NIPC__UNLIKELY(conn->n_tasks || conn->is_full))
+                conn_answer_finished(worker, conn);
         else if (worker->drain_ns)
                 return conn_read(worker, conn);
         return false;
+}
+
+/* The poller names a session that it should not watch: once more than by chance, it has ended. */
+static void conn_end_event(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        if (++conn->n_end_events < 3)
+                return;
+        conn->error = -ECONNRESET;
+        nipc__conn_close(worker, conn);
 }
 
 void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn)
@@ -432,7 +552,10 @@ void nipc__conn_event(struct nipc__worker *worker, struct nipc__conn *conn)
                 is_empty = conn_read(worker, conn);
                 break;
         case NIPC__CONN_READY:
-                is_empty = conn_read(worker, conn);
+                if (NIPC__UNLIKELY(conn->is_full))
+                        conn_end_event(worker, conn);
+                else
+                        is_empty = conn_read(worker, conn);
                 break;
         case NIPC__CONN_FLUSHING:
                 is_empty = conn_flush(worker, conn);

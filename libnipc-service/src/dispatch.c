@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <nipc/metrics.h>
 #include <nipc/wire.h>
+#include <string.h>
 
 #include "batch-fast.h"
 #include "server-private.h"
@@ -22,18 +23,18 @@ static void count_failed(struct nipc__worker *worker, uint16_t transport_status)
         nipc__count(&worker->metrics.n_failed);
 }
 
-static inline int reply(struct nipc__conn *conn, const struct nipc_message *message,
+static inline int reply(struct nipc__conn *conn, const struct nipc_header *request,
                         uint16_t transport_status, size_t payload_size)
 {
         bool is_batch = transport_status == NIPC_TRANSPORT_STATUS_OK &&
-                        (message->header.flags & NIPC_FLAG_BATCH) && message->header.item_count;
+                        (request->flags & NIPC_FLAG_BATCH) && request->item_count;
         const struct nipc_header header = {
                 .kind = NIPC_KIND_RESPONSE,
                 .flags = is_batch ? NIPC_FLAG_BATCH : 0,
-                .code = message->header.code,
+                .code = request->code,
                 .transport_status = transport_status,
-                .item_count = is_batch ? message->header.item_count : 1,
-                .message_id = message->header.message_id,
+                .item_count = is_batch ? request->item_count : 1,
+                .message_id = request->message_id,
         };
 
         return nipc_session_commit(conn->session, &header, payload_size, NIPC_DEADLINE_NOW);
@@ -49,7 +50,7 @@ int nipc__dispatch_error(struct nipc__worker *worker, struct nipc__conn *conn,
         if (r < 0)
                 return r;
         count_failed(worker, transport_status);
-        return reply(conn, message, transport_status, 0);
+        return reply(conn, &message->header, transport_status, 0);
 }
 
 /* What a handler's result means to the client; dispatch is done when it is OK. */
@@ -157,7 +158,7 @@ struct timing {
 
 /* The handler failed. Returns as nipc__dispatch(). */
 static NIPC__COLD int answer_failed(struct nipc__worker *worker, struct nipc__conn *conn,
-                                    const struct nipc_message *message, int result)
+                                    const struct nipc_header *request, int result)
 {
         uint16_t transport_status = status_of(result);
 
@@ -166,7 +167,7 @@ static NIPC__COLD int answer_failed(struct nipc__worker *worker, struct nipc__co
                 nipc__observe_limit(worker, conn, "max_response_bytes", conn->max_response_bytes);
         }
         count_failed(worker, transport_status);
-        return reply(conn, message, transport_status, 0);
+        return reply(conn, request, transport_status, 0);
 }
 
 /* A request of our method. timing: NULL unless it is timed. */
@@ -207,12 +208,12 @@ static NIPC__ALWAYS_INLINE int serve(struct nipc__worker *worker, struct nipc__c
         if (timing)
                 timing->end_ns = nipc_clock_now_ns();
         if (NIPC__UNLIKELY(r))
-                return answer_failed(worker, conn, message, r);
+                return answer_failed(worker, conn, &message->header, r);
         nipc__server_note_response(server, size);
         *ret_close = false;
         nipc__count(&metrics->answers[NIPC_TRANSPORT_STATUS_OK]);
         nipc__count_more(&metrics->response_bytes, size);
-        return reply(conn, message, NIPC_TRANSPORT_STATUS_OK, size);
+        return reply(conn, &message->header, NIPC_TRANSPORT_STATUS_OK, size);
 }
 
 /* The ring as the client left it: how far it is behind. */
@@ -290,7 +291,7 @@ static int answer_stat(struct nipc__worker *worker, struct nipc__conn *conn,
         }
         *ret_close = status == NIPC_TRANSPORT_STATUS_BAD_ENVELOPE ||
                      status == NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED;
-        return reply(conn, message, status, status ? 0 : size);
+        return reply(conn, &message->header, status, status ? 0 : size);
 }
 
 /* Not of our method. */
@@ -313,4 +314,88 @@ int nipc__dispatch(struct nipc__worker *worker, struct nipc__conn *conn,
         if (NIPC__UNLIKELY(--worker->metrics.sample_left == 0))
                 return serve_timed(worker, conn, message, ret_close);
         return serve(worker, conn, message, ret_close, NULL);
+}
+
+/* ---- beside others ------------------------------------------------------------------------ */
+
+int nipc__handle(const struct nipc_handler *handler, struct nipc_request *request,
+                 const struct nipc_header *header, void *response, size_t capacity,
+                 size_t *ret_size)
+{
+        struct nipc_batch_view view;
+        int r;
+
+        if (!(header->flags & NIPC_FLAG_BATCH) || !header->item_count)
+                return handle(handler, request, response, capacity, ret_size);
+        request->item_count = header->item_count;
+        r = nipc_batch_view_init(&view, request->payload, request->payload_size,
+                                 request->item_count, NULL);
+        return r ? r : handle_view(handler, request, &view, response, capacity, ret_size);
+}
+
+void nipc__dispatch_begin(struct nipc__worker *worker, struct nipc__task *task)
+{
+        struct nipc__metrics *metrics = &worker->metrics;
+        const uint32_t sample_every = nipc__server_sample_every(worker->server);
+
+        nipc__count_more(&metrics->request_bytes, task->request.payload_size);
+        if ((task->header.flags & NIPC_FLAG_BATCH) && task->header.item_count) {
+                nipc__count(&metrics->n_batches);
+                nipc__count_more(&metrics->n_batch_items, task->header.item_count);
+        }
+        if (--metrics->sample_left)
+                return;
+        nipc__metrics_resume_sampling(metrics, sample_every);
+        task->is_timed = sample_every > 0;
+        task->woken_ns = metrics->woken_ns;
+}
+
+/* As serve_timed(): from the handler's end on it has waited for us. */
+static void observe_finished(struct nipc__worker *worker, const struct nipc__conn *conn,
+                             const struct nipc__task *task)
+{
+        struct nipc__metrics *metrics = &worker->metrics;
+        const uint64_t now_ns = nipc_clock_now_ns();
+
+        nipc__metrics_add_time(metrics, NIPC_METRICS_STAGE_HANDLE, task->end_ns - task->start_ns);
+        nipc__metrics_add_time(metrics, NIPC_METRICS_STAGE_WAKE, now_ns - task->end_ns);
+        if (task->woken_ns) {
+                nipc__metrics_add_time(metrics, NIPC_METRICS_STAGE_QUEUE,
+                                       task->start_ns - task->woken_ns);
+                nipc__metrics_add_time(metrics, NIPC_METRICS_STAGE_TOTAL, now_ns - task->woken_ns);
+        }
+        look_at_ring(worker, conn);
+}
+
+static int send_finished(struct nipc__worker *worker, struct nipc__conn *conn,
+                         const struct nipc__task *task)
+{
+        const size_t size = task->result ? 0 : task->response_size;
+        void *response;
+        int r;
+
+        r = nipc_session_reserve(conn->session, size, &response);
+        if (r < 0)
+                return r;
+        if (task->is_too_large) {
+                count_failed(worker, NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
+                return reply(conn, &task->header, NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED, 0);
+        }
+        if (task->result)
+                return answer_failed(worker, conn, &task->header, task->result);
+        memcpy(response, task->response, size);
+        nipc__server_note_response(worker->server, size);
+        nipc__count(&worker->metrics.answers[NIPC_TRANSPORT_STATUS_OK]);
+        nipc__count_more(&worker->metrics.response_bytes, size);
+        return reply(conn, &task->header, NIPC_TRANSPORT_STATUS_OK, size);
+}
+
+int nipc__dispatch_finish(struct nipc__worker *worker, struct nipc__conn *conn,
+                          const struct nipc__task *task)
+{
+        int r = send_finished(worker, conn, task);
+
+        if (task->end_ns)
+                observe_finished(worker, conn, task);
+        return r;
 }

@@ -71,6 +71,8 @@ int nipc__server_load_config(struct nipc_server_config *c, const struct nipc_ser
                 c->max_batch_items = DEFAULT_MAX_BATCH_ITEMS;
         if (!c->max_split_bytes)
                 c->max_split_bytes = DEFAULT_MAX_SPLIT_BYTES;
+        if (c->max_concurrent_requests > 1 && !c->n_workers)
+                return -EINVAL; /* there is nobody to handle them meanwhile */
         if (!c->max_sessions)
                 c->max_sessions = DEFAULT_MAX_SESSIONS;
         if (!c->max_sessions_per_uid)
@@ -110,7 +112,8 @@ int nipc__plan_session(const struct nipc_server_config *c, uint32_t profile,
                 .n_descriptors = cost.n_descriptors,
                 .n_mappings = cost.n_mappings,
                 .idle_bytes = cost.heap_bytes + sizeof(struct nipc__conn) + 32,
-                .busy_bytes = cost.heap_bytes + sizeof(struct nipc__conn) + 32 + cost.message_bytes,
+                .busy_bytes = cost.heap_bytes + sizeof(struct nipc__conn) + 32 +
+                              cost.message_bytes + nipc__tasks_bytes(c),
                 .shared_bytes = cost.shared_bytes,
         };
         return 0;
@@ -163,7 +166,8 @@ static uint64_t plus(uint64_t a, uint64_t b)
 static uint64_t worker_bytes(const struct nipc_server_config *c)
 {
         return WORKER_BYTES + 2 * NIPC_HEADER_SIZE + (uint64_t)c->max_request_bytes +
-               c->max_response_bytes + (c->n_workers ? STACK_BYTES : 0);
+               c->max_response_bytes + (c->n_workers ? STACK_BYTES : 0) +
+               (c->max_concurrent_requests > 1 ? STACK_BYTES : 0);
 }
 
 /* What parts of requests take at most; and what of that workers keep for the next time. */
@@ -190,6 +194,10 @@ void nipc__plan_make(const struct nipc_server_config *c, struct nipc_server_need
         silent_bytes = times(n_silent, most.idle_bytes);
         plan->n_requests = n_workers;
         plan->n_threads = c->n_workers;
+        if (c->max_concurrent_requests > 1) {
+                plan->n_requests = clamp32(n * c->max_concurrent_requests);
+                plan->n_threads *= 2;
+        }
         if (n_per_thread)
                 plan->n_threads = clamp32(plan->n_threads + n / n_per_thread + 1);
         plan->n_descriptors =

@@ -13,10 +13,11 @@
  *   plan.c        the config's defaults, and what a server of it takes
  *   quota.c       who takes how much of that, and who is refused
  *   split*.c      one large request: parts of it to other workers (job.c)
+ *   unordered.c   requests of one session side by side: tasks, and threads for them
  *
  * A connection belongs to one worker from the mailbox on, and a worker to one thread at a time: no
  * lock is taken to serve a request. Shared are the atomics, the mailboxes, the jobs of requests
- * that are large enough to be split, and the two things that nipc_server.lock guards.
+ * that are large enough to be split, tasks, and the two things that nipc_server.lock guards.
  */
 
 #include <nipc/clock.h>
@@ -35,6 +36,7 @@
 #include "quota.h"
 #include "split.h"
 #include "stdaux.h"
+#include "unordered.h"
 
 struct nipc__log;
 
@@ -88,6 +90,14 @@ struct nipc__conn {
         int error;        /* why it ends, as far as that is known */
         uint8_t probe_shift;
         uint16_t probe_skip; /* wake-ups until the next look for a second request */
+        /* Requests that are handled beside others, see unordered.h. */
+        struct nipc__list tasks;  /* all that were not answered yet */
+        struct nipc__list done;   /* of these, what can be answered */
+        struct nipc__list failed; /* and what is answered last, as it ends the session */
+        uint32_t n_tasks;
+        uint32_t n_failed;
+        bool is_full;         /* nothing more is read now: the poller does not watch it */
+        uint8_t n_end_events; /* so many since then: what is reported all the same is its end */
 };
 
 struct nipc__worker {
@@ -118,9 +128,10 @@ struct nipc__worker {
         /* Waits for events. Relaxed everywhere: a hint whom to wake for parts of a request. */
         _Atomic bool is_idle;
 
-        /* The mailbox: new clients from the worker that accepted them. */
+        /* The mailbox: new clients from the worker that accepted them, and tasks that are done. */
         pthread_mutex_t mail_lock;
         struct nipc__list mail;
+        struct nipc__list finished;
 
         /* Connections here and in the mailbox. Relaxed everywhere: a hint for balancing. */
         _Atomic uint32_t load;
@@ -165,6 +176,7 @@ struct nipc_server {
         _Atomic uint32_t request_bytes;
         _Atomic uint32_t response_bytes;
 
+        struct nipc__tasks tasks;
         struct nipc__jobs jobs;
         _Atomic uint64_t split_bytes; /* of all nipc__split.memory; relaxed, a count */
         uint32_t split_above;         /* items; larger batches may be split */
@@ -275,6 +287,9 @@ bool nipc__conn_linger(struct nipc__worker *worker, struct nipc__conn *conn);
 /* Has the poller watch it again, if it does not. Returns false if that ended the session. */
 bool nipc__conn_attach(struct nipc__worker *worker, struct nipc__conn *conn);
 
+/* One of its tasks is back. */
+void nipc__conn_finished(struct nipc__worker *worker, struct nipc__task *task);
+
 /* Its time has run out. */
 void nipc__conn_timeout(struct nipc__worker *worker, struct nipc__conn *conn);
 
@@ -298,6 +313,22 @@ struct nipc_batch_builder;
 int nipc__handle_items(const struct nipc_handler *handler, struct nipc_request *request,
                        const struct nipc_batch_view *view, uint32_t first, uint32_t end,
                        struct nipc_batch_builder *builder);
+
+/*
+ * Handles a request of our method, a batch or not, on whatever thread; nothing is counted. header:
+ * of the request. request: what is known of the client, and the payload. Returns as a handler.
+ */
+int nipc__handle(const struct nipc_handler *handler, struct nipc_request *request,
+                 const struct nipc_header *header, void *response, size_t capacity,
+                 size_t *ret_size);
+
+/*
+ * A request of our method that will be handled by nipc__handle() is counted; and its answer is sent
+ * once it was. Returns as nipc__dispatch(); the session must end after a result that is not 0.
+ */
+void nipc__dispatch_begin(struct nipc__worker *worker, struct nipc__task *task);
+int nipc__dispatch_finish(struct nipc__worker *worker, struct nipc__conn *conn,
+                          const struct nipc__task *task);
 
 /* Answers with a status other than OK and nothing else. Returns as nipc__dispatch(). */
 int nipc__dispatch_error(struct nipc__worker *worker, struct nipc__conn *conn,

@@ -123,8 +123,12 @@ static int init_shared(struct nipc_server *server, const struct nipc_server_conf
                 r = nipc__quota_init(&server->quota, config);
                 if (!r) {
                         r = nipc__jobs_init(&server->jobs);
-                        if (!r)
-                                return 0;
+                        if (!r) {
+                                r = nipc__tasks_init(&server->tasks, config);
+                                if (!r)
+                                        return 0;
+                                nipc__jobs_deinit(&server->jobs);
+                        }
                         nipc__quota_deinit(&server->quota);
                 }
                 pthread_cond_destroy(&server->parked);
@@ -135,6 +139,7 @@ static int init_shared(struct nipc_server *server, const struct nipc_server_conf
 
 static void deinit_shared(struct nipc_server *server)
 {
+        nipc__tasks_deinit(&server->tasks);
         nipc__jobs_deinit(&server->jobs);
         nipc__quota_deinit(&server->quota);
         pthread_cond_destroy(&server->parked);
@@ -241,6 +246,7 @@ static void server_raise(struct nipc_server *server, uint32_t flag)
         atomic_fetch_or_explicit(&server->flags, flag, memory_order_release);
         pthread_cond_broadcast(&server->parked);
         pthread_mutex_unlock(&server->lock);
+        nipc__tasks_wake(&server->tasks);
         wake_workers(server);
 }
 
@@ -257,6 +263,7 @@ static void join_threads(struct nipc_server *server)
         for (i = 0; i < server->n_threads; i++)
                 pthread_join(server->workers[i]->thread, NULL);
         server->n_threads = 0;
+        nipc__tasks_quit(&server->tasks); /* what they would have done is for nobody */
 }
 
 static void free_workers(struct nipc_server *server)
@@ -355,11 +362,27 @@ static void *worker_main(void *userdata)
         }
 }
 
+/* All threads, or as many as there can be. Returns 0 or a negative errno. */
+static int start_all(struct nipc_server *server)
+{
+        int r = 0;
+
+        while (!r && server->n_threads < server->n_workers) {
+                struct nipc__worker *worker = server->workers[server->n_threads];
+
+                r = -pthread_create(&worker->thread, NULL, worker_main, worker);
+                server->n_threads += !r;
+        }
+        while (!r && server->tasks.max_per_session && server->tasks.n_threads < server->n_workers)
+                r = nipc__tasks_start_thread(server);
+        return r;
+}
+
 /*
  * Signals are for the threads of the process that knows what they mean; but a fault is the thread's
  * own, and whoever handles faults wants to see ours.
  */
-static int start_thread(struct nipc__worker *worker)
+static int start_threads(struct nipc_server *server)
 {
         int r;
 #ifdef SIGUSR1 /* where threads have signals */
@@ -372,17 +395,16 @@ static int start_thread(struct nipc__worker *worker)
                 sigdelset(&blocked, faults[i]);
         pthread_sigmask(SIG_SETMASK, &blocked, &before);
 #endif
-        r = pthread_create(&worker->thread, NULL, worker_main, worker);
+        r = start_all(server);
 #ifdef SIGUSR1
         pthread_sigmask(SIG_SETMASK, &before, NULL);
 #endif
-        return -r;
+        return r;
 }
 
 NIPC__EXPORT int nipc_server_start(struct nipc_server *server)
 {
-        uint32_t i;
-        int r = 0;
+        int r;
 
         if (!server || !server->config.n_workers)
                 return -EINVAL;
@@ -390,13 +412,8 @@ NIPC__EXPORT int nipc_server_start(struct nipc_server *server)
                 return -ECHILD;
         if (server->n_threads || server->is_drained)
                 return -EINVAL;
-        for (i = 0; i < server->n_workers; i++) {
-                r = start_thread(server->workers[i]);
-                if (r < 0)
-                        break;
-        }
-        server->n_threads = i;
-        if (i == server->n_workers)
+        r = start_threads(server);
+        if (!r)
                 return 0;
         server_raise(server, NIPC__QUIT);
         join_threads(server);

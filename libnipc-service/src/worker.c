@@ -87,6 +87,7 @@ int nipc__worker_new(struct nipc_server *server, struct nipc__worker **ret_worke
         nipc__list_init(&worker->conns);
         nipc__list_init(&worker->graveyard);
         nipc__list_init(&worker->mail);
+        nipc__list_init(&worker->finished);
         for (i = 0; i < NIPC__N_WAITS; i++)
                 nipc__list_init(&worker->waits[i]);
         r = -pthread_mutex_init(&worker->mail_lock, NULL);
@@ -135,15 +136,24 @@ static void worker_leave_listener(struct nipc__worker *worker)
 
 static void worker_adopt_mail(struct nipc__worker *worker)
 {
-        struct nipc__list mail, *link, *tmp;
+        struct nipc__list mail, finished, *link, *tmp;
 
         nipc__list_init(&mail);
+        nipc__list_init(&finished);
         pthread_mutex_lock(&worker->mail_lock);
         nipc__list_splice(&mail, &worker->mail);
+        nipc__list_splice(&finished, &worker->finished);
         pthread_mutex_unlock(&worker->mail_lock);
         nipc__list_for_each_safe (link, tmp, &mail) {
                 nipc__list_unlink(link);
                 nipc__conn_adopt(worker, NIPC__CONTAINER_OF(link, struct nipc__conn, link));
+        }
+        while (!nipc__list_is_empty(&finished)) {
+                struct nipc__task *task =
+                        NIPC__CONTAINER_OF(finished.next, struct nipc__task, link);
+
+                nipc__list_unlink(&task->link);
+                nipc__conn_finished(worker, task);
         }
 }
 
@@ -246,6 +256,9 @@ static int worker_assign(struct nipc__worker *worker, struct nipc_session *sessi
         }
         nipc__list_init(&conn->link);
         nipc__list_init(&conn->wait_link);
+        nipc__list_init(&conn->tasks);
+        nipc__list_init(&conn->done);
+        nipc__list_init(&conn->failed);
         conn->wait = NIPC__WAIT_NONE;
         conn->session = session;
         conn->state = NIPC__CONN_HANDSHAKE;
@@ -355,7 +368,7 @@ static bool worker_is_lone(const struct nipc__worker *worker, uint64_t deadline_
         if (NIPC__LIKELY(!worker->lone || worker->n_lone < worker->n_lone_needed))
                 return false;
         return deadline_ns > NIPC_DEADLINE_LINGER && !worker->drain_ns && !worker->resume_ns &&
-               worker->lone->state == NIPC__CONN_READY &&
+               !worker->server->tasks.max_per_session && worker->lone->state == NIPC__CONN_READY &&
                atomic_load_explicit(&worker->load, memory_order_relaxed) == 1;
 }
 
@@ -519,7 +532,7 @@ void nipc__worker_drain(struct nipc__worker *worker, uint64_t deadline_ns)
                 conn = NIPC__CONTAINER_OF(link, struct nipc__conn, link);
                 if (conn->state == NIPC__CONN_HANDSHAKE && !worker->server->is_handed_over)
                         nipc__conn_close(worker, conn);
-                else
+                else if (!conn->is_full) /* else it goes on when something is finished */
                         nipc__conn_event(worker, conn);
         }
         worker_bury(worker);

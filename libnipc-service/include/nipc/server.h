@@ -29,7 +29,7 @@
  *
  * Threading: start, dispatch, drain and free by one thread; stop from any thread and from signal
  * handlers; get_status from any thread. Handlers run on the workers, side by side when there are
- * several, or inside dispatch.
+ * several, on threads of their own (max_concurrent_requests), or inside dispatch.
  */
 
 #include <nipc/cgroups-snapshot.h>
@@ -93,8 +93,9 @@ struct nipc_server_config {
          * refused like one too many, before anything is made for him; which limit that was is in
          * nipc_server_status.refused_limit. Until a session's profile is agreed it counts as the
          * dearest that is offered. What a session counts for is in nipc_server_plan(): bytes are
-         * those of a busy one. Of requests one is in hand per session, and one per worker: what
-         * else was sent waits in the socket or ring, and counts there.
+         * those of a busy one. Of requests one is in hand per session, and one per worker (but see
+         * max_concurrent_requests): what else was sent waits in the socket or ring, and counts
+         * there.
          */
         uint32_t max_sessions_per_uid; /* 0: as max_sessions */
         uint32_t max_handshakes;    /* clients that have not said HELLO; then the oldest of a worker
@@ -122,6 +123,19 @@ struct nipc_server_config {
          */
         int listen_fd;
         int lock_fd;
+        /*
+         * Requests of one session that may be in hand at once; 0 or 1: they are handled one by one
+         * and answered in order. More: the handler is called for them side by side, and each is
+         * answered, under its own message id (wire-v1 §7), when it is finished; further ones wait
+         * in the socket or ring, or in the client. For handlers that block, or take long: each
+         * request is copied and changes threads twice, some 10 to 50 us. n_workers threads then
+         * only handle requests, of all sessions in the order in which they came, and as many more
+         * read and write. A session ends after an error answer, which is therefore the last: the
+         * other requests in hand are answered first, and no more are taken. Batches and lookups are
+         * not split. Needs n_workers of 1 or more, else -EINVAL. SHM_HYBRID sessions have one
+         * request at a time, whatever this is.
+         */
+        uint32_t max_concurrent_requests;
 };
 
 #define NIPC_METRICS_NO_TIMES UINT32_MAX /* for metrics_sample_every: none is timed */
