@@ -6,10 +6,11 @@
 #include "command.h"
 #include "endpoints.h"
 #include "failure.h"
-#include "listen-fd.h"
 #include "number.h"
-#include "profiles.h"
 #include "provider.h"
+#include "serve-options.h"
+#include "serve-plan.h"
+#include "serve-successor.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -20,8 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-#define DRAIN_TIMEOUT_MS 5000 /* chosen: what a client may take to fetch its last answer */
+#include <unistd.h>
 
 static const struct provider *const providers[] = {
         &provider_apps_lookup, &provider_cgroups_lookup, &provider_cgroups_snapshot,
@@ -37,34 +37,16 @@ static const struct provider *find_provider(const char *name)
         return NULL;
 }
 
-struct serve_options {
-        gchar *name;
-        gchar *source;
-        gchar *profiles;
-        gchar *fd;
-        gint64 method;
-        gint64 workers;
-        gint64 max_request_bytes;
-        gint64 max_response_bytes;
-        gint64 max_batch_items;
-        gint64 max_sessions;
-        gboolean log;
-};
-
-static void serve_options_clear(struct serve_options *options)
-{
-        g_free(options->name);
-        g_free(options->source);
-        g_free(options->profiles);
-        g_free(options->fd);
-}
-
 struct serving {
-        const char *service;
+        const struct command_context *context;
+        const struct nipc_server_config *config;
         const struct provider *provider;
-        void *data; /* the provider's */
+        void *data;      /* the provider's */
+        size_t n_before; /* of the process's arguments: up to the command's name */
         GMainLoop *loop;
         struct nipc_server *server;
+        struct successor *successor; /* being started, or serving */
+        bool is_handed_over;
         int error; /* of dispatch */
 };
 
@@ -85,6 +67,36 @@ static gboolean on_reload(gpointer data)
                 g_printerr("nipc serve: the source was read anew\n");
         else
                 command_fail(&command_serve, "%s; serving what was there before", error->message);
+        return G_SOURCE_CONTINUE;
+}
+
+static void on_successor(void *data, const char *pid, const char *reason)
+{
+        struct serving *serving = data;
+
+        if (pid) {
+                g_printerr("nipc serve: process %s serves %s from now on\n", pid,
+                           serving->config->service);
+                serving->is_handed_over = true;
+                g_main_loop_quit(serving->loop);
+                return;
+        }
+        command_fail(&command_serve, "no successor: %s; serving on", reason);
+        serving->successor = successor_free(serving->successor);
+}
+
+static gboolean on_hand_over(gpointer data)
+{
+        struct serving *serving = data;
+        g_autoptr(GError) error = NULL;
+
+        if (serving->successor)
+                return G_SOURCE_CONTINUE; /* one is being started */
+        serving->successor =
+                successor_start(serving->config, serving->server, serving->context->argv,
+                                serving->n_before, on_successor, serving, &error);
+        if (!serving->successor)
+                command_fail(&command_serve, "no successor: %s; serving on", error->message);
         return G_SOURCE_CONTINUE;
 }
 
@@ -143,41 +155,36 @@ static int say_end(const struct serving *serving)
         if (!serving->error)
                 return COMMAND_SUCCESS;
         reason = failure_describe_local(serving->error);
-        return command_fail(&command_serve, "cannot serve %s: %s", serving->service, reason);
+        return command_fail(&command_serve, "cannot serve %s: %s", serving->config->service,
+                            reason);
 }
 
 /* Says what went wrong. Returns COMMAND_*. */
-static int serve_until_signal(struct nipc_server *server, const struct provider *provider,
-                              void *data, const struct nipc_server_config *config)
+static int serve_until_signal(struct serving *serving)
 {
-        struct serving serving = {
-                .service = config->service,
-                .provider = provider,
-                .data = data,
-                .server = server,
-        };
         int status = COMMAND_SUCCESS;
-        guint sources[4] = {0};
+        guint sources[5] = {0};
 
-        serving.loop = g_main_loop_new(NULL, FALSE);
-        sources[0] = g_unix_signal_add(SIGTERM, on_signal, &serving);
-        sources[1] = g_unix_signal_add(SIGINT, on_signal, &serving);
-        if (provider->reload)
-                sources[3] = g_unix_signal_add(SIGHUP, on_reload, &serving);
-        if (config->n_workers)
-                serving.error = nipc_server_start(server);
+        serving->loop = g_main_loop_new(NULL, FALSE);
+        sources[0] = g_unix_signal_add(SIGTERM, on_signal, serving);
+        sources[1] = g_unix_signal_add(SIGINT, on_signal, serving);
+        sources[2] = g_unix_signal_add(SIGUSR2, on_hand_over, serving);
+        if (serving->provider->reload)
+                sources[3] = g_unix_signal_add(SIGHUP, on_reload, serving);
+        if (serving->config->n_workers)
+                serving->error = nipc_server_start(serving->server);
         else
-                sources[2] =
-                        g_unix_fd_add(nipc_server_get_fd(server), G_IO_IN, on_readable, &serving);
-        if (!serving.error)
-                status = announce(server);
-        if (!serving.error && !status)
-                g_main_loop_run(serving.loop);
+                sources[4] = g_unix_fd_add(nipc_server_get_fd(serving->server), G_IO_IN,
+                                           on_readable, serving);
+        if (!serving->error)
+                status = announce(serving->server);
+        if (!serving->error && !status)
+                g_main_loop_run(serving->loop);
         for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
                 if (sources[i])
                         g_source_remove(sources[i]);
-        g_main_loop_unref(serving.loop);
-        return status ? status : say_end(&serving);
+        g_main_loop_unref(serving->loop);
+        return status ? status : say_end(serving);
 }
 
 /* Nobody named the run directory: make it, for its owner alone. Others must exist. */
@@ -202,50 +209,52 @@ static char *describe_no_server(const struct nipc_server_config *config, int err
         return failure_describe_server(error, config->run_dir, config->service);
 }
 
-static int serve(const struct command_context *context, const struct provider *provider, void *data,
-                 const struct nipc_server_config *config)
+static void end_well(struct serving *serving, uint32_t drain_timeout_ms)
 {
-        struct nipc_server *server = NULL;
+        int r = serving->is_handed_over ? nipc_server_hand_over(serving->server, drain_timeout_ms)
+                                        : nipc_server_drain(serving->server, drain_timeout_ms);
+
+        if (r == -ETIMEDOUT)
+                command_fail(&command_serve, "sessions that did not end in %u ms were cut",
+                             drain_timeout_ms);
+}
+
+/* The server has copies of what its predecessor gave it. */
+static void close_inherited(const struct nipc_server_config *config)
+{
+        if (config->lock_fd) {
+                close(config->listen_fd);
+                close(config->lock_fd);
+        }
+}
+
+static int serve(struct serving *serving, uint32_t drain_timeout_ms)
+{
         int status;
         int r;
 
         signal(SIGPIPE, SIG_IGN); /* a reader of our output that goes away is no reason to end */
         survive_faults();
-        r = make_default_run_dir(context);
+        r = make_default_run_dir(serving->context);
         if (!r)
-                r = provider->new_server(data, config, &server);
+                r = serving->provider->new_server(serving->data, serving->config, &serving->server);
         if (r) {
-                g_autofree char *reason = describe_no_server(config, r);
+                g_autofree char *reason = describe_no_server(serving->config, r);
 
                 return command_fail(&command_serve, "%s", reason);
         }
-        status = serve_until_signal(server, provider, data, config);
-        if (!status && nipc_server_drain(server, DRAIN_TIMEOUT_MS) == -ETIMEDOUT)
-                command_fail(&command_serve, "sessions that did not end in %d ms were cut",
-                             DRAIN_TIMEOUT_MS);
-        nipc_server_free(server);
+        close_inherited(serving->config);
+        status = serve_until_signal(serving);
+        /* Who has not taken over must be gone before the endpoint is. */
+        serving->successor = successor_free(serving->successor);
+        if (!status)
+                end_well(serving, drain_timeout_ms);
+        nipc_server_free(serving->server);
         return status;
 }
 
-static bool read_config(const struct serve_options *options, struct nipc_server_config *config)
-{
-        const struct command *self = &command_serve;
-
-        return number_check_u32(self, "--workers", options->workers, 0, 1024, &config->n_workers) &&
-               number_check_u32(self, "--max-request-bytes", options->max_request_bytes, 0,
-                                UINT32_MAX, &config->max_request_bytes) &&
-               number_check_u32(self, "--max-response-bytes", options->max_response_bytes, 0,
-                                UINT32_MAX, &config->max_response_bytes) &&
-               number_check_u32(self, "--max-batch-items", options->max_batch_items, 0, UINT32_MAX,
-                                &config->max_batch_items) &&
-               number_check_u32(self, "--max-sessions", options->max_sessions, 0, UINT32_MAX,
-                                &config->max_sessions) &&
-               listen_fd_parse(self, options->fd, &config->listen_fd) &&
-               profiles_parse(self, options->profiles, &config->profiles);
-}
-
 static int open_and_serve(const struct command_context *context, const char *service,
-                          const struct serve_options *options)
+                          const struct serve_options *options, size_t n_before)
 {
         const struct provider *provider = find_provider(service);
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
@@ -253,9 +262,14 @@ static int open_and_serve(const struct command_context *context, const char *ser
                 .source = options->source,
                 .has_method = options->method >= 0,
         };
+        struct serving serving = {
+                .context = context,
+                .config = &config,
+                .provider = provider,
+                .n_before = n_before,
+        };
         g_autoptr(GError) error = NULL;
-        uint32_t method = 0;
-        void *data;
+        uint32_t drain_timeout_ms, method = 0;
         int status;
 
         if (!provider)
@@ -264,7 +278,7 @@ static int open_and_serve(const struct command_context *context, const char *ser
                 return command_usage(&command_serve, "%s takes no --source", service);
         if (source.has_method && !provider->takes_method)
                 return command_usage(&command_serve, "%s takes no --method", service);
-        if (!read_config(options, &config) ||
+        if (!serve_options_read(options, &config, &drain_timeout_ms) ||
             (source.has_method && !number_check_u32(&command_serve, "--method", options->method, 0,
                                                     UINT16_MAX, &method)))
                 return COMMAND_USAGE;
@@ -277,49 +291,24 @@ static int open_and_serve(const struct command_context *context, const char *ser
         config.log = options->log ? on_log : NULL;
         if (!endpoints_check_name(&command_serve, config.service))
                 return COMMAND_USAGE;
-        if (!provider->open(&source, &config, &data, &error))
+        if (!provider->open(&source, &config, &serving.data, &error))
                 return error->domain == G_OPTION_ERROR
                                ? command_usage(&command_serve, "%s", error->message)
                                : command_fail(&command_serve, "%s", error->message);
-        status = serve(context, provider, data, &config);
-        provider->close(data);
+        status = options->plan ? serve_plan_print(context, &config)
+                               : serve(&serving, drain_timeout_ms);
+        provider->close(serving.data);
         return status;
 }
 
 static int run(const struct command_context *context, int argc, char **argv)
 {
-        struct serve_options options = {.method = -1, .workers = 1};
-        const GOptionEntry entries[] = {
-                {"name", 'n', 0, G_OPTION_ARG_STRING, &options.name,
-                 "Name of the endpoint (default: that of the service)", "NAME"},
-                {"source", 0, 0, G_OPTION_ARG_FILENAME, &options.source,
-                 "cgroups-*: root directory of a cgroup hierarchy; apps-lookup: a directory like "
-                 "/proc; ip-to-asn: a table, see nipc(1); or a .json file of items",
-                 "PATH"},
-                {"method", 0, 0, G_OPTION_ARG_INT64, &options.method,
-                 "echo: code of the method to answer", "N"},
-                {"profiles", 0, 0, G_OPTION_ARG_STRING, &options.profiles,
-                 "Profiles to offer, separated by commas (default: all)", "LIST"},
-                {"fd", 0, 0, G_OPTION_ARG_STRING, &options.fd,
-                 "Listening socket of the endpoint that was inherited, or systemd", "N"},
-                {"workers", 0, 0, G_OPTION_ARG_INT64, &options.workers,
-                 "Threads that serve; 0: the main loop does (default: 1)", "N"},
-                {"max-request-bytes", 0, 0, G_OPTION_ARG_INT64, &options.max_request_bytes,
-                 "Largest request payload", "N"},
-                {"max-response-bytes", 0, 0, G_OPTION_ARG_INT64, &options.max_response_bytes,
-                 "Largest response payload", "N"},
-                {"max-batch-items", 0, 0, G_OPTION_ARG_INT64, &options.max_batch_items,
-                 "Most items in a batch (default: 65536)", "N"},
-                {"max-sessions", 0, 0, G_OPTION_ARG_INT64, &options.max_sessions,
-                 "Most clients at a time (default: 1024)", "N"},
-                {"log", 0, 0, G_OPTION_ARG_NONE, &options.log,
-                 "Say on standard error when clients come and go, and what goes wrong", NULL},
-                {NULL},
-        };
+        const size_t n_before = g_strv_length(context->argv) - (size_t)argc + 1;
+        struct serve_options options;
         int status;
 
-        if (command_parse(&command_serve, entries, &argc, &argv, &status))
-                status = argc == 2 ? open_and_serve(context, argv[1], &options)
+        if (serve_options_parse(&options, &argc, &argv, &status))
+                status = argc == 2 ? open_and_serve(context, argv[1], &options, n_before)
                                    : command_usage(&command_serve, "name one service to serve");
         serve_options_clear(&options);
         return status;

@@ -26,6 +26,7 @@ struct command_context {
         bool run_dir_is_default; /* one of the last two: nobody named it */
         uint64_t auth_token;
         bool json;
+        char **argv; /* of the process, as it got them: NULL-terminated */
 };
 
 struct command {

@@ -235,7 +235,8 @@ char *failure_describe_server(int error, const char *run_dir, const char *servic
                 remedy = "; name a run directory of yours with --run-dir";
                 break;
         case -EINVAL:
-                remedy = "; check --profiles and limits; service names are made of letters, "
+                remedy = "; check --profiles, limits and inherited descriptors; service names are "
+                         "made of letters, "
                          "digits, '.', '_' and '-'";
                 break;
         case -EPROTONOSUPPORT:

@@ -66,6 +66,12 @@ gboolean globals_resolve(GError **error)
         return TRUE;
 }
 
+void globals_set_argv(char **argv)
+{
+        g_strfreev(the_context.argv);
+        the_context.argv = g_strdupv(argv);
+}
+
 const struct command_context *globals_get_context(void)
 {
         return &the_context;
@@ -73,6 +79,7 @@ const struct command_context *globals_get_context(void)
 
 void globals_deinit(void)
 {
+        g_clear_pointer(&the_context.argv, g_strfreev);
         g_clear_pointer(&option_run_dir, g_free);
         g_clear_pointer(&option_auth_token, g_free);
         g_clear_pointer(&default_run_dir, g_free);

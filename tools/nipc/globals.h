@@ -19,6 +19,9 @@ const GOptionEntry *globals_get_entries(void);
  */
 gboolean globals_resolve(GError **error);
 
+/* Keeps copies of the process's arguments, before parsers take theirs. */
+void globals_set_argv(char **argv);
+
 /* What the commands see; static. */
 const struct command_context *globals_get_context(void);
 

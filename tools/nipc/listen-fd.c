@@ -35,3 +35,20 @@ bool listen_fd_parse(const struct command *command, const char *text, int *ret_f
         *ret_fd = (int)value;
         return true;
 }
+
+bool listen_fd_parse_lock(const struct command *command, const char *text, int listen_fd,
+                          int *ret_fd)
+{
+        uint64_t value = 0;
+
+        if (text && (!number_parse_u64(text, INT32_MAX, &value) || value < FIRST_FD)) {
+                command_usage(command, "--lock-fd needs a descriptor from 3 up, not %s", text);
+                return false;
+        }
+        if (text && !listen_fd) {
+                command_usage(command, "--lock-fd needs the socket of the same provider, --fd");
+                return false;
+        }
+        *ret_fd = (int)value;
+        return true;
+}

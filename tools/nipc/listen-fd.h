@@ -15,3 +15,7 @@
  * COMMAND_USAGE then.
  */
 bool listen_fd_parse(const struct command *command, const char *text, int *ret_fd);
+
+/* The same for --lock-fd, which goes with the socket of a predecessor. */
+bool listen_fd_parse_lock(const struct command *command, const char *text, int listen_fd,
+                          int *ret_fd);

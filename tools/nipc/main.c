@@ -95,6 +95,7 @@ int main(int argc, char **argv)
         int status;
 
         fill_standard_descriptors();
+        globals_set_argv(argv);
 
         setlocale(LC_CTYPE, ""); /* names are shown as they are; numbers keep their dot */
         status = run(argc, argv);
