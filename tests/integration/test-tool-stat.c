@@ -6,6 +6,8 @@
 #include "util-process.h"
 
 #include <json-glib/json-glib.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 
 struct fixture {
@@ -180,6 +182,84 @@ static void test_top_rates(void)
         teardown(&fixture);
 }
 
+#define N_HUNG 3
+
+static bool is_stopped(const char *task)
+{
+        g_autofree char *path = g_build_filename(task, "stat", NULL);
+        g_autofree char *text = NULL;
+        const char *name_end;
+
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        name_end = strrchr(text, ')');
+        return name_end && g_str_has_prefix(name_end, ") T");
+}
+
+/* All its threads: each stops when it next looks. */
+static void stop_for_a_while(struct process *process)
+{
+        g_autofree char *tasks = g_strdup_printf("/proc/%d/task", process_get_pid(process));
+        g_autoptr(GDir) dir = NULL;
+        const char *name;
+
+        process_signal(process, SIGSTOP);
+        dir = g_dir_open(tasks, 0, NULL);
+        while ((name = g_dir_read_name(dir))) {
+                g_autofree char *task = g_build_filename(tasks, name, NULL);
+
+                while (!is_stopped(task))
+                        g_thread_yield();
+        }
+}
+
+/*
+ * There is one deadline for the whole picture: had those that hang been asked before the others, as
+ * they are by name, nobody else would have had a chance.
+ */
+static void test_top_hung(void)
+{
+        struct process *hung[N_HUNG];
+        g_autoptr(JsonParser) parser = json_parser_new();
+        g_auto(GStrv) lines = NULL;
+        g_autofree char *out = NULL;
+        struct fixture fixture;
+
+        setup(&fixture);
+        for (int i = 0; i < N_HUNG; i++) {
+                g_autofree char *name = g_strdup_printf("hung-%d", i);
+
+                hung[i] = process_serve(fixture.run_dir, "increment", "--name", name, NULL);
+                stop_for_a_while(hung[i]);
+        }
+        g_assert_cmpint(process_nipc(fixture.run_dir, &out, NULL, "top", "-c", "2", "-i", "0.01",
+                                     "--json", NULL),
+                        ==, 0);
+        lines = g_strsplit(g_strstrip(out), "\n", -1);
+        g_assert_cmpuint(g_strv_length(lines), ==, 2);
+        for (int k = 0; k < 2; k++) {
+                JsonArray *rows;
+                JsonObject *row;
+
+                g_assert_true(json_parser_load_from_data(parser, lines[k], -1, NULL));
+                rows = json_node_get_array(json_parser_get_root(parser));
+                g_assert_cmpuint(json_array_get_length(rows), ==, N_HUNG + 1);
+                for (guint i = 0; i < N_HUNG; i++) {
+                        row = json_array_get_object_element(rows, i);
+                        g_assert_true(json_object_get_null_member(row, "profiles"));
+                        g_assert_cmpstr(json_object_get_string_member(row, "trouble"), ==,
+                                        "hangs: no answer in 500 ms");
+                }
+                row = json_array_get_object_element(rows, N_HUNG);
+                g_assert_cmpstr(json_object_get_string_member(row, "profiles"), ==, "baseline=1");
+                g_assert_true(json_object_get_null_member(row, "trouble"));
+        }
+        for (int i = 0; i < N_HUNG; i++) {
+                process_signal(hung[i], SIGCONT);
+                g_assert_cmpint(process_stop(hung[i]), ==, 0);
+        }
+        teardown(&fixture);
+}
+
 /* serve --log: a line for each event, on stderr. */
 static void test_log(void)
 {
@@ -212,5 +292,6 @@ int main(int argc, char **argv)
         g_test_add_func("/stat/log", test_log);
         g_test_add_func("/top/once", test_top);
         g_test_add_func("/top/rates", test_top_rates);
+        g_test_add_func("/top/hung", test_top_hung);
         return g_test_run();
 }

@@ -42,7 +42,7 @@ static struct metrics *read_metrics(struct stat_reader *reader)
         g_autofree char *text = NULL;
         struct metrics *metrics;
         gsize size;
-        int r = stat_reader_read(reader, &text, &size);
+        int r = stat_reader_read(reader, 0, &text, &size);
 
         if (r) {
                 if (r != -ECANCELED)
@@ -186,7 +186,7 @@ static int show_prometheus(struct stat_reader *reader)
 {
         g_autofree char *text = NULL;
         gsize size;
-        int r = stat_reader_read(reader, &text, &size);
+        int r = stat_reader_read(reader, 0, &text, &size);
 
         if (r)
                 return r == -ECANCELED ? COMMAND_FAILURE : say_failure(reader, r);

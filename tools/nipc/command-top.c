@@ -3,7 +3,8 @@
  * nipc top: the services of the run directory, one row each, looked at again and again. Rates and
  * percentiles are of the time between two looks; before there were two, percentiles are of all time
  * and there are no rates. On a terminal each picture takes the place of the last one. Our own
- * sessions are among those shown.
+ * sessions are among those shown. Providers are asked side by side, each by one thread: who hangs
+ * delays nobody else, and is shown to hang.
  */
 #include "command.h"
 #include "endpoints.h"
@@ -22,8 +23,11 @@
 
 #define PREFIX "nipc_server_"
 
-/* Each provider that does not answer delays the picture by that much, and not for longer. */
+/* All are asked side by side, and have that long to answer. */
 #define TOP_TIMEOUT_MS 500
+
+/* At a time; chosen: threads cost little, but a run directory is not to decide how many. */
+#define TOP_MAX_THREADS 64
 
 struct service {
         char *name;
@@ -32,8 +36,9 @@ struct service {
         struct metrics *now;
         double seconds; /* between the two */
         int64_t pid;
-        int error;     /* of the last reading */
-        gboolean seen; /* in this picture */
+        int error;      /* of the last reading */
+        gboolean asked; /* for this picture, or it was too late for that */
+        gboolean seen;  /* in this picture */
 };
 
 struct top {
@@ -41,6 +46,7 @@ struct top {
         double interval_s;
         uint32_t count; /* 0: until interrupted */
         GHashTable *services;
+        gint64 deadline_us; /* of this picture */
 };
 
 static void service_free(void *data)
@@ -68,25 +74,58 @@ static struct service *get_service(struct top *top, const char *name)
         return service;
 }
 
-static void read_service(struct service *service)
+/* On a thread of the pool, which has the service to itself meanwhile. */
+static void read_service(gpointer data, gpointer user_data)
 {
+        const struct top *top = user_data;
+        struct service *service = data;
         const gint64 before_us = service->reader.read_us;
+        const gint64 left_us = top->deadline_us - g_get_monotonic_time();
         g_autofree char *text = NULL;
         struct metrics *now = NULL;
         gsize size;
 
-        if (!service->reader.client)
-                return;
-        service->error = stat_reader_read(&service->reader, &text, &size);
-        if (!service->error) {
-                now = metrics_parse(text, size);
-                if (!now)
-                        service->error = -EBADMSG;
+        service->asked = left_us >= 1000;
+        if (service->asked) {
+                service->error = stat_reader_read(&service->reader, (uint32_t)(left_us / 1000),
+                                                  &text, &size);
+                if (!service->error) {
+                        now = metrics_parse(text, size);
+                        if (!now)
+                                service->error = -EBADMSG;
+                }
         }
         metrics_free(service->before);
         service->before = service->now;
         service->now = now;
         service->seconds = MAX((double)(service->reader.read_us - before_us) / 1e6, 1e-6);
+}
+
+/* Those that answered the last time come first: where threads are short, the others wait. */
+static gint compare_hope(gconstpointer a, gconstpointer b)
+{
+        const struct service *first = *(const struct service *const *)a;
+        const struct service *second = *(const struct service *const *)b;
+
+        return (first->error != 0) - (second->error != 0);
+}
+
+static void read_services(struct top *top, const GPtrArray *rows)
+{
+        g_autoptr(GPtrArray) order = g_ptr_array_new();
+        GThreadPool *pool = g_thread_pool_new(read_service, top, TOP_MAX_THREADS, FALSE, NULL);
+
+        for (guint i = 0; i < rows->len; i++) {
+                struct service *service = rows->pdata[i];
+
+                if (service->reader.client)
+                        g_ptr_array_add(order, service);
+        }
+        g_ptr_array_sort(order, compare_hope);
+        top->deadline_us = g_get_monotonic_time() + TOP_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
+        for (guint i = 0; i < order->len; i++)
+                g_thread_pool_push(pool, order->pdata[i], NULL);
+        g_thread_pool_free(pool, FALSE, TRUE); /* when all is done */
 }
 
 /* Whether there is a provider; those that are not live have no row. */
@@ -105,7 +144,6 @@ static gboolean look_at(struct top *top, const char *name)
         }
         service->pid = info.pid;
         service->seen = TRUE;
-        read_service(service);
         return TRUE;
 }
 
@@ -220,6 +258,20 @@ static char *format_profiles(const struct service *service)
         return g_string_free(text, FALSE);
 }
 
+/* Why there are no figures. NULL: there are. Owned. */
+static char *format_trouble(const struct service *service)
+{
+        if (service->now)
+                return NULL;
+        if (service->error == -EOPNOTSUPP)
+                return g_strdup("does not tell");
+        if (service->reader.client && !service->asked)
+                return g_strdup("not asked: too many do not answer");
+        if (service->error == -ETIMEDOUT)
+                return g_strdup_printf("hangs: no answer in %d ms", TOP_TIMEOUT_MS);
+        return g_strdup("no answer");
+}
+
 /* ---- pictures ------------------------------------------------------------------------------- */
 
 static void add_row(struct output_table *table, const struct service *service)
@@ -228,6 +280,7 @@ static void add_row(struct output_table *table, const struct service *service)
                                        ? g_strdup("-")
                                        : g_strdup_printf("%" G_GINT64_FORMAT, service->pid);
         g_autofree char *profiles = format_profiles(service);
+        g_autofree char *trouble = format_trouble(service);
         char *cells[N_FIGURES];
 
         for (int i = 0; i < N_FIGURES; i++) {
@@ -238,10 +291,7 @@ static void add_row(struct output_table *table, const struct service *service)
         }
         output_table_add(table, service->name, pid, cells[0], cells[1], cells[2], cells[3],
                          cells[4], cells[5], cells[6], cells[7], cells[8],
-                         service->now                    ? profiles
-                         : service->error == -EOPNOTSUPP ? "does not tell"
-                                                         : "no answer",
-                         NULL);
+                         trouble ? trouble : profiles, NULL);
         for (int i = 0; i < N_FIGURES; i++)
                 g_free(cells[i]);
 }
@@ -249,11 +299,13 @@ static void add_row(struct output_table *table, const struct service *service)
 static void add_json(JsonBuilder *builder, const struct service *service)
 {
         g_autofree char *profiles = format_profiles(service);
+        g_autofree char *trouble = format_trouble(service);
 
         json_builder_begin_object(builder);
         output_add_string(builder, "name", service->name);
         output_add_number(builder, "pid", service->pid);
         output_add_string(builder, "profiles", service->now ? profiles : NULL);
+        output_add_string(builder, "trouble", trouble);
         for (int i = 0; i < N_FIGURES; i++) {
                 double value = get_figure(service, (enum figure)i);
 
@@ -303,6 +355,8 @@ static gboolean look(struct top *top, gboolean is_first)
         for (guint i = 0; i < names->len && !interrupt_is_set(); i++)
                 if (look_at(top, names->pdata[i]))
                         g_ptr_array_add(rows, g_hash_table_lookup(top->services, names->pdata[i]));
+        if (!interrupt_is_set())
+                read_services(top, rows);
         if (interrupt_is_set())
                 return TRUE;
         if (top->context->json)

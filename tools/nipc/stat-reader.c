@@ -31,7 +31,8 @@ void stat_reader_deinit(struct stat_reader *reader)
         reader->client = nipc_client_free(reader->client);
 }
 
-int stat_reader_read(struct stat_reader *reader, char **ret_text, gsize *ret_size)
+int stat_reader_read(struct stat_reader *reader, uint32_t timeout_ms, char **ret_text,
+                     gsize *ret_size)
 {
         struct nipc_client_failure failure = NIPC_CLIENT_FAILURE_INIT;
         const char *text;
@@ -43,7 +44,7 @@ int stat_reader_read(struct stat_reader *reader, char **ret_text, gsize *ret_siz
                 nipc_client_get_failure(reader->client, &failure);
                 return failure.error ? failure.error : -ENOTCONN;
         }
-        r = nipc_client_stat(reader->client, 0, &text, &size);
+        r = nipc_client_stat(reader->client, timeout_ms, &text, &size);
         reader->read_us = g_get_monotonic_time();
         if (r)
                 return r;

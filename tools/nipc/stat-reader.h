@@ -22,8 +22,13 @@ int stat_reader_init(struct stat_reader *reader, const struct command *command,
                      uint32_t timeout_ms);
 void stat_reader_deinit(struct stat_reader *reader);
 
-/* One reading. *ret_text: owned. Returns 0 or a negative errno, as nipc_client_stat(). */
-int stat_reader_read(struct stat_reader *reader, char **ret_text, gsize *ret_size);
+/*
+ * One reading, by any thread, one at a time. timeout_ms: for the answer; 0: as init was told, which
+ * is also what connecting may take, if that is necessary. *ret_text: owned. Returns 0 or a negative
+ * errno, as nipc_client_stat().
+ */
+int stat_reader_read(struct stat_reader *reader, uint32_t timeout_ms, char **ret_text,
+                     gsize *ret_size);
 
 /* Why it failed, in one line. Owned. */
 char *stat_reader_describe(const struct stat_reader *reader, int error);
