@@ -75,6 +75,26 @@ static void test_systemd(struct fixture *fixture, gconstpointer data)
                                "serve increment --fd systemd");
 }
 
+/* The socket is the manager's, to whom a successor has to come. */
+static void test_no_hand_over(struct fixture *fixture, gconstpointer data)
+{
+        g_autoptr(GSubprocess) provider =
+                start(fixture, "exec \"$0\" --run-dir \"$1\" serve increment --fd 3");
+        g_autoptr(GDataInputStream) err =
+                g_data_input_stream_new(g_subprocess_get_stderr_pipe(provider));
+        g_autoptr(GDataInputStream) out =
+                g_data_input_stream_new(g_subprocess_get_stdout_pipe(provider));
+        g_autofree char *ready = g_data_input_stream_read_line(out, NULL, NULL, NULL);
+        g_autofree char *reason = NULL;
+
+        g_assert_nonnull(ready);
+        g_subprocess_send_signal(provider, SIGUSR2);
+        reason = g_data_input_stream_read_line(err, NULL, NULL, NULL);
+        g_assert_nonnull(strstr(reason, "no successor: the socket is another's"));
+        g_subprocess_send_signal(provider, SIGTERM);
+        g_assert_true(g_subprocess_wait_check(provider, NULL, NULL));
+}
+
 static void expect_status(const struct fixture *fixture, const char *how, int status)
 {
         g_autoptr(GSubprocess) provider = start(fixture, how);
@@ -128,6 +148,8 @@ int main(int argc, char **argv)
         g_test_add("/tool/activation/systemd", struct fixture, NULL, set_up, test_systemd,
                    tear_down);
         g_test_add("/tool/activation/wrong", struct fixture, NULL, set_up, test_wrong, tear_down);
+        g_test_add("/tool/activation/no-hand-over", struct fixture, NULL, set_up, test_no_hand_over,
+                   tear_down);
         g_test_add("/tool/activation/refused", struct fixture, NULL, set_up, test_refused,
                    tear_down);
         return g_test_run();

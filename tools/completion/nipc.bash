@@ -31,7 +31,7 @@ _nipc_options()
                 cgroups_lookup_response apps_lookup_request apps_lookup_response ip_to_asn_request
                 ip_to_asn_response pid_traffic_request pid_traffic_response" -- "$cur") ;;
         --auth-token | --method | --hex | --workers | --repeat | --timeout | --count | -c | \
-                --interval | -i | --items | --max-* | --rate | --duration | --depth | --bytes) ;;
+                --interval | -i | --items | --max-* | --*-timeout | --fd | --lock-fd | --split-items | --rate | --duration | --depth | --bytes) ;;
         --placement) mapfile -t COMPREPLY < <(compgen -W 'same two free' -- "$cur") ;;
         --csv) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         *) return 1 ;;

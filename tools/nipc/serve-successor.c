@@ -43,14 +43,16 @@ static GSubprocess *spawn(const struct nipc_server_config *config, struct nipc_s
         const int lock_fd = config->lock_fd ? config->lock_fd : LOCK_FD;
         g_autoptr(GPtrArray) made = make_argv(config, argv, n_before);
         int listen_copy, lock_copy;
-        int r = nipc_server_dup_fds(server, &listen_copy, &lock_copy);
+        int r;
 
-        if (r == -EINVAL) {
+        /* A successor with the lock would take its file for his own, and remove it in the end. */
+        if (config->listen_fd && !config->lock_fd) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
                             "the socket is another's, who keeps it: end this provider, and clients "
                             "wait there for the next one");
                 return NULL;
         }
+        r = nipc_server_dup_fds(server, &listen_copy, &lock_copy);
         if (r) {
                 g_autofree char *reason = failure_describe_local(r);
 
