@@ -10,11 +10,14 @@
  */
 
 #include "util-env.h"
+#include <dirent.h>
 #include <errno.h>
 #include <nipc/client.h>
 #include <nipc/hello.h>
 #include <nipc/server.h>
 #include <nipc/session.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,13 +28,17 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define ATTEMPT_MS 20 /* for a client that may not get in; how long does not matter */
+
+#define N_FIRST_CALLS 50u /* a client that is alone is waited for in other ways after some */
 
 /* What fails, in the process with that number. */
 struct faults {
@@ -78,6 +85,20 @@ REPLACE(int, -1, "epoll_ctl", epoll_ctl, (int fd, int op, int on, struct epoll_e
 REPLACE(int, -1, "eventfd", eventfd, (unsigned count, int flags), (count, flags))
 REPLACE(int, -1, "getsockopt", getsockopt,
         (int fd, int level, int name, void *value, socklen_t *size), (fd, level, name, value, size))
+REPLACE(int, -1, "epoll_wait", epoll_wait,
+        (int fd, struct epoll_event *events, int max_events, int timeout_ms),
+        (fd, events, max_events, timeout_ms))
+REPLACE(void *, NULL, "malloc", malloc, (size_t size), (size))
+REPLACE(void *, NULL, "realloc", realloc, (void *memory, size_t size), (memory, size))
+REPLACE(int, -1, "munmap", munmap, (void *addr, size_t size), (addr, size))
+REPLACE(int, -1, "poll", poll, (struct pollfd * fds, nfds_t n_fds, int timeout_ms),
+        (fds, n_fds, timeout_ms))
+REPLACE(int, atomic_load(&faults->error), "pthread_create", pthread_create,
+        (pthread_t * thread, const pthread_attr_t *attr, void *(*run)(void *), void *userdata),
+        (thread, attr, run, userdata))
+REPLACE(int, -1, "sched_getcpu", sched_getcpu, (void), ())
+REPLACE(long, -1, "sysconf", sysconf, (int name), (name))
+REPLACE(int, -1, "unlinkat", unlinkat, (int fd, const char *path, int flags), (fd, path, flags))
 REPLACE(int, -1, "madvise", madvise, (void *addr, size_t size, int advice), (addr, size, advice))
 REPLACE(int, -1, "memfd_create", memfd_create, (const char *name, unsigned flags), (name, flags))
 REPLACE(ssize_t, -1, "recvmsg", recvmsg, (int fd, struct msghdr *msg, int flags), (fd, msg, flags))
@@ -101,6 +122,9 @@ REPLACE(int, -1, "timerfd_settime", timerfd_settime,
 
 REPLACE_BOTH(int, -1, fallocate, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size))
 REPLACE_BOTH(int, -1, fstat, (int fd, struct stat *st), (fd, st))
+REPLACE_BOTH(int, -1, fstatat, (int fd, const char *path, struct stat *st, int flags),
+             (fd, path, st, flags))
+REPLACE_BOTH(int, -1, getrlimit, (int what, struct rlimit *limit), (what, limit))
 REPLACE_BOTH(int, -1, ftruncate, (int fd, off_t size), (fd, size))
 REPLACE_BOTH(void *, MAP_FAILED, mmap,
              (void *addr, size_t size, int protection, int flags, int fd, off_t at),
@@ -126,6 +150,50 @@ REPLACE_BOTH(ssize_t, -1, pread, (int fd, void *buf, size_t size, off_t at), (fd
 REPLACE_VARIADIC("fcntl", fcntl)
 REPLACE_VARIADIC("fcntl", fcntl64)
 
+#define REPLACE_OPENAT(symbol)                                         \
+        int __real_##symbol(int fd, const char *path, int flags, ...); \
+        int __wrap_##symbol(int fd, const char *path, int flags, ...); \
+        int __wrap_##symbol(int fd, const char *path, int flags, ...)  \
+        {                                                              \
+                va_list list;                                          \
+                mode_t mode;                                           \
+                                                                       \
+                va_start(list, flags);                                 \
+                mode = (mode_t)va_arg(list, int);                      \
+                va_end(list);                                          \
+                if (fails("openat"))                                   \
+                        return -1;                                     \
+                return __real_##symbol(fd, path, flags, mode);         \
+        }
+
+REPLACE_OPENAT(openat)
+REPLACE_OPENAT(openat64)
+
+/* What has no function in the C library; of futexes only what can fail: to wake cannot. */
+static const char *name_syscall(long number)
+{
+        return number == SYS_futex_waitv ? "futex_waitv"
+               : number == SYS_io_setup  ? "io_setup"
+               : number == SYS_io_submit ? "io_submit"
+                                         : "";
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+        long a[6];
+        va_list list;
+
+        va_start(list, number);
+        for (int i = 0; i < 6; i++)
+                a[i] = va_arg(list, long);
+        va_end(list);
+        if (fails(name_syscall(number)))
+                return -1;
+        return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
 /* It is closed, whatever is said. */
 int __real_close(int fd);
 int __wrap_close(int fd);
@@ -137,11 +205,15 @@ int __wrap_close(int fd)
 }
 
 static const char *const calls[] = {
-        "accept4",      "aligned_alloc", "calloc",          "close",     "epoll_ctl",  "eventfd",
-        "fallocate",    "fcntl",         "fstat",           "ftruncate", "getsockopt", "madvise",
-        "memfd_create", "mmap",          "pread",           "recv",      "recvmsg",    "send",
-        "sendmsg",      "setsockopt",    "timerfd_settime",
+        "accept4",     "aligned_alloc", "calloc",       "close",   "epoll_ctl",       "epoll_wait",
+        "eventfd",     "fallocate",     "fcntl",        "fstat",   "fstatat",         "ftruncate",
+        "getrlimit",   "getsockopt",    "madvise",      "malloc",  "memfd_create",    "mmap",
+        "munmap",      "openat",        "poll",         "pread",   "pthread_create",  "realloc",
+        "recv",        "recvmsg",       "sched_getcpu", "send",    "sendmsg",         "setsockopt",
+        "futex_waitv", "io_setup",      "io_submit",    "sysconf", "timerfd_settime", "unlinkat",
 };
+
+#define N_CALLS (sizeof(calls) / sizeof(calls[0]))
 
 static const int errors[] = {EMFILE, ENFILE, ENOMEM, EINTR, ENOSPC, EPERM};
 
@@ -257,65 +329,149 @@ static bool is_of_messages(const char *call)
                !strcmp(call, "sendmsg") || !strcmp(call, "epoll_ctl");
 }
 
-static void try_failure(struct nipc_client *old, uint32_t profiles, const char *call, int error)
+/* This is interrupted or does not fail: nothing is allocated in it. */
+static bool can_fail_so(const char *call, int error)
 {
-        struct nipc_client *client;
+        return error == EINTR || strcmp(call, "epoll_wait") != 0;
+}
+
+/* May or may not get in, and be answered. */
+static void attempt(uint32_t profiles, unsigned n_calls)
+{
+        struct nipc_client *client = new_client(profiles, ATTEMPT_MS);
         uint64_t value;
 
-        atomic_store(&faults->error, error);
-        atomic_store(&faults->call, call);
-        client = new_client(profiles, ATTEMPT_MS); /* may or may not get in */
-        if (nipc_client_is_ready(client))
+        while (n_calls-- && nipc_client_is_ready(client))
                 nipc_client_increment(client, 1, ATTEMPT_MS, &value);
-        if (!is_of_messages(call))
-                ask(old, "the client that is connected", call, error);
-        atomic_store(&faults->call, NULL);
         nipc_client_free(client);
-        ask(old, "the client that was connected", call, error);
-        util_waiting_for("a client that comes later");
-        client = new_client(profiles, 60000);
+}
+
+static void expect_served(uint32_t profiles, const char *call, int error)
+{
+        struct nipc_client *client = new_client(profiles, 60000);
+
         ask(client, "the client that came later", call, error);
         nipc_client_free(client);
 }
 
-static void try_profiles(uint32_t profiles)
+static void set_fault(const char *call, int error)
+{
+        atomic_store(&faults->error, error);
+        atomic_store(&faults->call, call);
+}
+
+static void try_failure(struct nipc_client *old, uint32_t profiles, const char *call, int error)
+{
+        set_fault(call, error);
+        attempt(profiles, 1);
+        if (!is_of_messages(call))
+                ask(old, "the client that is connected", call, error);
+        atomic_store(&faults->call, NULL);
+        ask(old, "the client that was connected", call, error);
+        expect_served(profiles, call, error);
+}
+
+static void wait_for_descriptors(const struct child *child)
+{
+        util_waiting_for("the descriptors of the server");
+        while (count_fds_of(child->pid) != child->n_fds)
+                sched_yield();
+}
+
+/* Files of memory that a server left; those that it could not remove do not count. */
+static unsigned count_left(const char *call)
+{
+        unsigned n = 0;
+        DIR *dir = opendir(util_dir());
+
+        for (struct dirent *entry; dir && (entry = readdir(dir));)
+                n += strstr(entry->d_name, ".ipcshm") != NULL;
+        closedir(dir);
+        return strcmp(call, "fstatat") && strcmp(call, "unlinkat") ? n : 0;
+}
+
+/* A server of which each is the first: some things are made once, and kept. */
+static void try_first(uint32_t profiles, const char *call, int error)
 {
         struct child child = {.pid = -1};
+        struct nipc_client *other;
+
+        start(&child);
+        set_fault(call, error);
+        attempt(profiles, N_FIRST_CALLS);
+        other = new_client(profiles, ATTEMPT_MS); /* two are waited for in other ways than one */
+        attempt(profiles, 1);
+        atomic_store(&faults->call, NULL);
+        nipc_client_free(other);
+        expect_served(profiles, call, error);
+        wait_for_descriptors(&child);
+        stop(&child);
+        tap_eq_uint(count_left(call), 0);
+}
+
+#define COMMON_CALLS                                                                            \
+        "accept4", "calloc", "epoll_ctl", "getsockopt", "malloc", "realloc", "recv", "recvmsg", \
+                "send", "timerfd_settime"
+
+/* expected: calls that have to be met, or what is replaced is not what is called; NULL: the end. */
+static void try_profiles(uint32_t profiles, const char *const *expected)
+{
+        struct child child = {.pid = -1};
+        unsigned n_met[N_CALLS];
         struct nipc_client *old;
-        unsigned n_met = 0;
 
         if (profiles & ~nipc_profile_get_available())
                 tap_skip("not in this build");
         start(&child);
         old = new_client(profiles, 60000);
-        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        for (size_t i = 0; i < N_CALLS; i++) {
                 atomic_store(&faults->n_failed, 0);
                 for (size_t k = 0; k < sizeof(errors) / sizeof(errors[0]); k++)
-                        try_failure(old, profiles, calls[i], errors[k]);
-                n_met += atomic_load(&faults->n_failed) > 0;
-                printf("# %s failed %u times\n", calls[i], atomic_load(&faults->n_failed));
+                        if (can_fail_so(calls[i], errors[k]))
+                                try_failure(old, profiles, calls[i], errors[k]);
+                n_met[i] = atomic_load(&faults->n_failed);
         }
-        tap_check(n_met >= 6); /* or what is replaced is not what is called */
         nipc_client_free(old);
-        util_waiting_for("the descriptors of the server");
-        while (count_fds_of(child.pid) != child.n_fds)
-                sched_yield();
+        wait_for_descriptors(&child);
         stop(&child);
+        for (size_t i = 0; i < N_CALLS; i++) {
+                atomic_store(&faults->n_failed, 0);
+                if (can_fail_so(calls[i], ENOMEM))
+                        try_first(profiles, calls[i], ENOMEM);
+                try_first(profiles, calls[i], EINTR);
+                printf("# %s failed %u times, and %u times when it was the first\n", calls[i],
+                       n_met[i], atomic_load(&faults->n_failed));
+                n_met[i] += atomic_load(&faults->n_failed);
+                for (const char *const *name = expected; *name; name++)
+                        if (!strcmp(*name, calls[i]) && !n_met[i])
+                                tap_fail("%s is not called", calls[i]);
+        }
 }
 
 static void test_baseline(void)
 {
-        try_profiles(NIPC_PROFILE_BASELINE);
+        static const char *const expected[] = {COMMON_CALLS, NULL};
+
+        try_profiles(NIPC_PROFILE_BASELINE, expected);
 }
 
 static void test_ring(void)
 {
-        try_profiles(NIPC_PROFILE_BASELINE | NIPC_PROFILE_RING);
+        static const char *const expected[] = {COMMON_CALLS, "aligned_alloc", "fallocate",
+                                               "fcntl",      "fstat",         "ftruncate",
+                                               "madvise",    "memfd_create",  "mmap",
+                                               "pread",      "sendmsg",       NULL};
+
+        try_profiles(NIPC_PROFILE_BASELINE | NIPC_PROFILE_RING, expected);
 }
 
 static void test_shm_hybrid(void)
 {
-        try_profiles(NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID);
+        static const char *const expected[] = {COMMON_CALLS,     "eventfd",   "fallocate", "fcntl",
+                                               "fstat",          "getrlimit", "mmap",      "openat",
+                                               "pthread_create", NULL};
+
+        try_profiles(NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID, expected);
 }
 
 int main(int argc, char **argv)

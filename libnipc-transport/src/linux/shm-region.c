@@ -192,8 +192,12 @@ static int fill_file(struct nipc__shm_region *region, uint64_t session_id, const
         struct stat st;
         int r;
 
-        if (fstat(region->fd, &st) < 0)
-                return -errno;
+        if (fstat(region->fd, &st) < 0) {
+                r = -errno;
+                /* Without its number nobody knows it for ours later; it was made just now. */
+                unlinkat(region->place->dir_fd, region->name, 0);
+                return r;
+        }
         region->dev = st.st_dev;
         region->ino = st.st_ino;
         *ret_step = "locking the region";
