@@ -8,7 +8,9 @@
 #include <stdlib.h>
 
 /* On definitions of public functions; all else is hidden. The symbol map must agree. */
+#ifndef NIPC__EXPORT /* meson.build knows of systems that say it in another way */
 #define NIPC__EXPORT __attribute__((__visibility__("default")))
+#endif
 
 #define NIPC__CLEANUP(fn)   __attribute__((__cleanup__(fn)))
 #define NIPC__LIKELY(x)     __builtin_expect(!!(x), 1)

@@ -313,21 +313,8 @@ void nipc__session_agree(struct nipc_session *session, const struct nipc_hello_a
         session->tx_max_items = limit_or_none(server ? ack->agreed_max_response_batch_items
                                                      : ack->agreed_max_request_batch_items);
         session->tx_whole_bytes = ack->agreed_packet_size;
-        /* A bit without a plane means that the session stays on the baseline (wire-v1 §1). */
-        session->plane = session->ring  ? &nipc__ring_ops
-                         : session->shm ? &nipc__shm_ops
-                                        : &nipc__uds_ops;
         session->tx_capacity = UINT32_MAX - NIPC_HEADER_SIZE;
-        if (session->ring)
-                session->tx_whole_bytes = nipc__ring_begin(session);
-        if (!session->shm)
-                return;
-        /* One message at a time, and never in parts (transport-posix §3). */
-        session->tx_whole_bytes = UINT32_MAX;
-        session->tx_capacity = nipc__shm_get_max_payload_bytes(session->shm);
-        session->tx_max_payload_bytes =
-                NIPC__MIN(session->tx_max_payload_bytes, session->tx_capacity);
-        session->in_flight.max_ids = 1;
+        nipc__plane_begin(session);
 }
 
 /* ---- looking at a session ------------------------------------------------------------------- */
@@ -342,7 +329,7 @@ NIPC__EXPORT int nipc_session_get_fd(const struct nipc_session *session)
         if (session->plane)
                 return session->plane->get_fd((struct nipc_session *)(uintptr_t)session);
         ((struct nipc_session *)(uintptr_t)session)->is_link_polled = true;
-        return session->link.fd;
+        return nipc__link_get_fd((struct nipc__link *)(uintptr_t)&session->link);
 }
 
 NIPC__EXPORT uint32_t nipc_session_get_events(const struct nipc_session *session)
@@ -390,10 +377,7 @@ NIPC__EXPORT int nipc_session_get_queued(const struct nipc_session *session, siz
                 return -ECHILD;
         if (!session->plane)
                 return -ENOTCONN;
-        if (!session->ring)
-                return -EOPNOTSUPP;
-        nipc__ring_get_queued(session, ret_used, ret_capacity);
-        return 0;
+        return nipc__plane_get_queued(session, ret_used, ret_capacity);
 }
 
 NIPC__EXPORT int nipc_session_get_failure(const struct nipc_session *session,

@@ -3,8 +3,6 @@
 /* What a spinner learns, see spin.h. */
 
 #include "spin.h"
-#include <sched.h>
-#include <unistd.h>
 
 /* The moving averages follow the last eight spins; chosen, not tuned. */
 #define WEIGHT 8
@@ -23,7 +21,7 @@ static bool is_worth_it(const struct nipc__spinner *spinner, uint32_t limit_ns)
 void nipc__spinner_init(struct nipc__spinner *spinner, uint32_t cap_ns)
 {
         *spinner = (struct nipc__spinner){
-                .cap_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? cap_ns : 0,
+                .cap_ns = nipc__spin_has_cpus() ? cap_ns : 0,
                 .typical_ns = cap_ns / 2,
                 .score = NIPC__SPIN_FULL - WEIGHT,
                 .max_shift = NIPC__SPIN_MAX_SHIFT_BLIND,
@@ -52,13 +50,6 @@ void nipc__spinner_miss(struct nipc__spinner *spinner)
         if (spinner->skip_shift < spinner->max_shift)
                 spinner->skip_shift++;
         spinner->skip = (uint16_t)(1u << spinner->skip_shift);
-}
-
-uint32_t nipc__spin_own_cpu(void)
-{
-        int cpu = sched_getcpu();
-
-        return cpu < 0 ? NIPC__SPIN_UNKNOWN_CPU : (uint32_t)cpu;
 }
 
 uint32_t nipc__spinner_limit(struct nipc__spinner *spinner, uint32_t peer_cpu)

@@ -74,8 +74,15 @@ void nipc__spinner_miss(struct nipc__spinner *spinner);
  */
 uint32_t nipc__spinner_limit(struct nipc__spinner *spinner, uint32_t peer_cpu);
 
+/* ---- one per system: src/<system>/cpu.c ----------------------------------------------------- */
+
 /* The CPU we are on, for the peer's spinner. */
 uint32_t nipc__spin_own_cpu(void);
+
+/* Whether there is more than one. */
+bool nipc__spin_has_cpus(void);
+
+/* --------------------------------------------------------------------------------------------- */
 
 static inline void nipc__spin_pause(void)
 {

@@ -151,6 +151,8 @@ static void keep_outgoing(struct nipc_session *session)
         struct nipc__outgoing *out = &session->out;
 
         out->active = true;
+        if (NIPC__LINK_HOLDS_PACKETS && out->sent == out->header.payload_len)
+                return; /* the link has the rest */
         if (!out->in_place) {
                 /* Room was made before the first packet went, see start(). */
                 memcpy(session->tx.bytes + NIPC_HEADER_SIZE, out->payload, out->header.payload_len);

@@ -11,6 +11,7 @@
  */
 
 #include "link.h"
+#include "planes.h"
 #include "stdaux.h"
 #include <errno.h>
 #include <nipc/batch.h>
@@ -377,13 +378,8 @@ void nipc__session_agree(struct nipc_session *session, const struct nipc_hello_a
 
 /* ---- implemented once per system ------------------------------------------------------------ */
 
-/* Profiles this build has a plane for. */
-#define NIPC__AVAILABLE_PROFILES \
-        (NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_RING)
-
-extern const struct nipc__plane_ops nipc__uds_ops;
-extern const struct nipc__plane_ops nipc__ring_ops;
-extern const struct nipc__plane_ops nipc__shm_ops;
+/* Packets of the link: the plane that every system has. */
+extern const struct nipc__plane_ops nipc__baseline_ops;
 
 /*
  * Profiles that are more than a bit. Each function notes in the session what it had to give up.
@@ -393,7 +389,9 @@ extern const struct nipc__plane_ops nipc__shm_ops;
  * (client): takes what the server prepared for the profile it selected. fd: what HELLO_ACK carried,
  * -1: nothing; taken in any case. After an error the profile is not usable this time. prepare
  * (server, before HELLO_ACK): the other half. fd and *ret_fd as above. handed_over (server): what
- * HELLO_ACK carried is not needed any more. release: gives all of that back, when the session ends.
+ * HELLO_ACK carried is not needed any more. begin: the handshake is complete; chooses the plane and
+ * what it can carry, where that is not what was agreed. get_queued: see nipc_session_get_queued().
+ * release: gives all of that back, when the session ends.
  */
 void nipc__plane_offer(struct nipc_session *session, const struct nipc_session_config *config,
                        uint32_t *profiles, int *ret_fd);
@@ -401,6 +399,9 @@ int nipc__plane_attach(struct nipc_session *session, const struct nipc_hello_ack
 int nipc__plane_prepare(struct nipc_session *session, const struct nipc_hello_ack *ack, int fd,
                         int *ret_fd);
 void nipc__plane_handed_over(struct nipc_session *session);
+void nipc__plane_begin(struct nipc_session *session);
+int nipc__plane_get_queued(const struct nipc_session *session, size_t *ret_used,
+                           size_t *ret_capacity);
 void nipc__plane_release(struct nipc_session *session);
 
 /* A watched session waited by itself, and is not armed any more: the poller must look at it. */
@@ -411,16 +412,6 @@ static inline void nipc__session_end_wait(struct nipc_session *session)
         if (NIPC__UNLIKELY(session->watch.active && !session->watch.is_hot))
                 nipc__poller_look_again(session);
 }
-
-/* The handshake is complete. Returns the size of what is never sent in parts over the ring. */
-uint32_t nipc__ring_begin(struct nipc_session *session);
-
-/* What of our records the peer has not said it has read, and the room that there is for them. */
-void nipc__ring_get_queued(const struct nipc_session *session, size_t *ret_used,
-                           size_t *ret_capacity);
-
-/* The payload of the largest message that fits the region, our way. */
-uint32_t nipc__shm_get_max_payload_bytes(const struct nipc__shm *shm);
 
 /* References to where a listener's regions lie; take and return NULL. */
 struct nipc__shm_place *nipc__shm_place_ref(struct nipc__shm_place *place);

@@ -127,6 +127,33 @@ void nipc__plane_handed_over(struct nipc_session *session)
                 close_ring_fd(session->ring);
 }
 
+void nipc__plane_begin(struct nipc_session *session)
+{
+        /* A bit without a plane means that the session stays on the baseline (wire-v1 §1). */
+        session->plane = session->ring  ? &nipc__ring_ops
+                         : session->shm ? &nipc__shm_ops
+                                        : &nipc__baseline_ops;
+        if (session->ring)
+                session->tx_whole_bytes = nipc__ring_begin(session);
+        if (!session->shm)
+                return;
+        /* One message at a time, and never in parts (transport-posix §3). */
+        session->tx_whole_bytes = UINT32_MAX;
+        session->tx_capacity = nipc__shm_get_max_payload_bytes(session->shm);
+        session->tx_max_payload_bytes =
+                NIPC__MIN(session->tx_max_payload_bytes, session->tx_capacity);
+        session->in_flight.max_ids = 1;
+}
+
+int nipc__plane_get_queued(const struct nipc_session *session, size_t *ret_used,
+                           size_t *ret_capacity)
+{
+        if (!session->ring)
+                return -EOPNOTSUPP;
+        nipc__ring_get_queued(session, ret_used, ret_capacity);
+        return 0;
+}
+
 void nipc__plane_release(struct nipc_session *session)
 {
         session->shm = nipc__shm_free(session->shm);

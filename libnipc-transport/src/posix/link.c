@@ -16,6 +16,7 @@
 #include "stdaux.h"
 #include "transport-private.h"
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -297,5 +298,25 @@ ssize_t nipc__link_send_slow(struct nipc_session *session, const struct iovec *i
                 if (n >= 0)
                         return n;
                 error = errno;
+        }
+}
+
+int nipc__link_wait(struct nipc_session *session, uint64_t deadline_ns)
+{
+        struct pollfd pollfd = {.fd = session->link.fd, .events = POLLIN};
+        int n, timeout_ms, r;
+
+        for (;;) {
+                timeout_ms = nipc__deadline_to_poll_ms(deadline_ns);
+                n = poll(&pollfd, 1, timeout_ms);
+                if (n > 0)
+                        return nipc__session_cancelled_or(session, 0);
+                r = nipc__session_cancelled_or(session, 0);
+                if (r < 0)
+                        return r;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (timeout_ms == 0)
+                        return deadline_ns <= NIPC_DEADLINE_LINGER ? -EAGAIN : -ETIMEDOUT;
         }
 }

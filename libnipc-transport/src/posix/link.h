@@ -15,9 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 struct iovec;
 struct nipc_session;
+struct nipc_session_config;
 
 /* See posix/cancel.c. */
 struct nipc_cancel {
@@ -50,6 +52,42 @@ void nipc__link_discard(struct nipc__link *link);
 
 /* The largest packet that default socket buffers carry, for our proposal. */
 uint32_t nipc__link_packet_size(const struct nipc__link *link);
+
+/*
+ * Connects a client's link, and binds the cancel object to it. Records its failure; returns 0 or a
+ * negative errno.
+ */
+int nipc__link_connect(struct nipc_session *session, const struct nipc_session_config *config,
+                       uint64_t deadline_ns);
+
+/* Who is there, into session->peer. Returns 0, or -EACCES for one who must not have the token. */
+int nipc__link_check_server(struct nipc_session *session, const struct nipc_session_config *config);
+
+/* Waits until there is something to receive, or the end. */
+int nipc__link_wait(struct nipc_session *session, uint64_t deadline_ns);
+
+static inline int nipc__link_get_fd(struct nipc__link *link)
+{
+        return link->fd;
+}
+
+/* What came with a packet, or was made to go with one, and is not wanted. -1: nothing. */
+static inline void nipc__link_drop_fd(int fd)
+{
+        if (fd >= 0)
+                close(fd);
+}
+
+/*
+ * Whether a packet that was sent may still be with us, until nipc__link_flush() returns 0. The
+ * kernel takes those of a socket at once, or not at all.
+ */
+#define NIPC__LINK_HOLDS_PACKETS 0
+
+static inline int nipc__link_flush(struct nipc_session *session, uint64_t deadline_ns)
+{
+        return 0;
+}
 
 /* A poll(2) time-out for a deadline: -1 for never, 0 only when it has passed. */
 int nipc__deadline_to_poll_ms(uint64_t deadline_ns);

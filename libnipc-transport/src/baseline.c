@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The baseline plane: messages as packets of a SOCK_SEQPACKET socket, chunked when they are larger
- * than the agreed packet size (wire-v1 §4). No payload byte is copied here: packets are received
- * where the message will lie, and sent from where it lies.
+ * The baseline plane: messages as packets of the link, a SOCK_SEQPACKET socket or a pipe that keeps
+ * messages apart, chunked when they are larger than the agreed packet size (wire-v1 §4). No payload
+ * byte is copied here: packets are received where the message will lie, and sent from where it
+ * lies.
  *
  * A message that is built in place is sent in place: the 32 bytes before a continuation's payload
  * are payload that has been sent already, so its chunk header is written over them.
@@ -14,8 +15,6 @@
 #include "stdaux.h"
 #include "transport-private.h"
 #include <errno.h>
-#include <poll.h>
-#include <sys/uio.h>
 
 /*
  * Packets of one message that a caller who does not want to wait is kept busy with at most, before
@@ -87,15 +86,24 @@ static int send_single(struct nipc_session *session, uint64_t deadline_ns)
                                                       out->header.payload_len};
         }
         n = nipc__link_send(session, iov, n_iov, deadline_ns);
-        return n < 0 ? (int)n : 0;
+        if (n < 0)
+                return (int)n;
+        if (NIPC__LINK_HOLDS_PACKETS) { /* all of it, and it may hold this one */
+                out->sent = out->header.payload_len;
+                out->chunk_index = 1;
+                return nipc__link_flush(session, deadline_ns);
+        }
+        return 0;
 }
 
-static int uds_send(struct nipc_session *session, uint64_t deadline_ns)
+static int baseline_send(struct nipc_session *session, uint64_t deadline_ns)
 {
         struct nipc__outgoing *out = &session->out;
         uint32_t room = session->rx_limits.packet_size - NIPC_HEADER_SIZE;
         unsigned n_packets = 0;
 
+        if (NIPC__LINK_HOLDS_PACKETS && out->chunk_index && out->sent == out->header.payload_len)
+                return nipc__link_flush(session, deadline_ns);
         if (NIPC__LIKELY(out->header.payload_len <= room))
                 return send_single(session, deadline_ns);
         do {
@@ -109,7 +117,7 @@ static int uds_send(struct nipc_session *session, uint64_t deadline_ns)
                 out->sent += part;
                 out->chunk_index++;
         } while (out->sent < out->header.payload_len);
-        return 0;
+        return nipc__link_flush(session, deadline_ns);
 }
 
 /* ---- receiving ------------------------------------------------------------------------------ */
@@ -221,45 +229,23 @@ static inline int receive_message(struct nipc_session *session, uint64_t deadlin
         return NIPC__MIN(r, 0);
 }
 
-static int uds_receive(struct nipc_session *session, uint64_t deadline_ns,
-                       struct nipc_message *ret_message)
+static int baseline_receive(struct nipc_session *session, uint64_t deadline_ns,
+                            struct nipc_message *ret_message)
 {
         int r = receive_message(session, deadline_ns, ret_message);
 
         return NIPC__LIKELY(r == 0) ? 0 : nipc__session_result(session, NIPC_FAILURE_RECEIVE, r);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------- */
-
-static int uds_wait(struct nipc_session *session, uint64_t deadline_ns)
+static int baseline_get_fd(struct nipc_session *session)
 {
-        struct pollfd pollfd = {.fd = session->link.fd, .events = POLLIN};
-        int n, timeout_ms, r;
-
-        for (;;) {
-                timeout_ms = nipc__deadline_to_poll_ms(deadline_ns);
-                n = poll(&pollfd, 1, timeout_ms);
-                if (n > 0)
-                        return nipc__session_cancelled_or(session, 0);
-                r = nipc__session_cancelled_or(session, 0);
-                if (r < 0)
-                        return r;
-                if (n < 0 && errno != EINTR)
-                        return -errno;
-                if (timeout_ms == 0)
-                        return deadline_ns <= NIPC_DEADLINE_LINGER ? -EAGAIN : -ETIMEDOUT;
-        }
+        return nipc__link_get_fd(&session->link);
 }
 
-static int uds_get_fd(struct nipc_session *session)
-{
-        return session->link.fd;
-}
-
-const struct nipc__plane_ops nipc__uds_ops = {
+const struct nipc__plane_ops nipc__baseline_ops = {
         .profile = NIPC_PROFILE_BASELINE,
-        .send = uds_send,
-        .receive = uds_receive,
-        .wait = uds_wait,
-        .get_fd = uds_get_fd,
+        .send = baseline_send,
+        .receive = baseline_receive,
+        .wait = nipc__link_wait,
+        .get_fd = baseline_get_fd,
 };

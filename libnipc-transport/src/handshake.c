@@ -1,104 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The handshake over a POSIX link (wire-v1 §5): one packet there, one back, judged by
+ * The handshake over a link (wire-v1 §5): one packet there, one back, judged by
  * libnipc-proto. The client looks at who answers before it says its token. The server never waits
- * for a client in here: it goes on when the socket has something to say.
+ * for a client in here: it goes on when the link has something to say.
  */
 
-#include "endpoint-private.h"
 #include "link-fast.h"
 #include "stdaux.h"
 #include "transport-private.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 /* Both sides read into 128 bytes; what is longer is ignored (wire-v1 §5). */
 #define RECEIVE_SIZE 128u
-
-/*
- * A connect that waits for room in the backlog cannot be woken by the cancel object: the socket is
- * connected to nothing yet. It waits in slices of this length and looks.
- */
-#define CONNECT_SLICE_NS UINT64_C(20000000)
 
 /* ---- client --------------------------------------------------------------------------------- */
 
 static int fail(struct nipc_session *session, uint32_t stage, int error, int os_error)
 {
         return nipc__session_fail(session, stage, error, os_error);
-}
-
-/* What an errno of connect means to somebody who looks for a provider. */
-static int judge_connect_errno(int error)
-{
-        switch (error) {
-        case ENOENT:
-        case ENOTDIR:
-        case ECONNREFUSED:
-        case EPROTOTYPE:
-        case ENOTSOCK:
-        case ELOOP:
-                return -ENOENT;
-        case EPERM:
-                return -EACCES;
-        default:
-                return -error;
-        }
-}
-
-static int connect_link(struct nipc_session *session, const char *path, uint64_t deadline_ns)
-{
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        uint64_t slice_ns = session->cancel ? CONNECT_SLICE_NS : UINT64_MAX;
-        int r;
-
-        memcpy(address.sun_path, path, strlen(path) + 1);
-        for (;;) {
-                r = nipc__session_cancelled_or(session, 0);
-                if (r < 0)
-                        return r;
-                if (deadline_ns != NIPC_DEADLINE_NOW) {
-                        r = nipc__link_limit_connect(&session->link, deadline_ns, slice_ns);
-                        if (r < 0)
-                                return r;
-                }
-                if (connect(session->link.fd, (const struct sockaddr *)&address, sizeof(address)) ==
-                            0 ||
-                    errno == EISCONN)
-                        break;
-                if (errno == EAGAIN && deadline_ns == NIPC_DEADLINE_NOW)
-                        return -EAGAIN;
-                if (errno != EAGAIN && errno != EINTR)
-                        return fail(session, NIPC_FAILURE_CONNECT, judge_connect_errno(errno),
-                                    errno);
-        }
-        /* The shortest time-out is a tick, so "now" connected a socket that does not block. */
-        if (deadline_ns == NIPC_DEADLINE_NOW && fcntl(session->link.fd, F_SETFL, 0) < 0)
-                return fail(session, NIPC_FAILURE_CONNECT, -errno, errno);
-        return 0;
-}
-
-/* The peer of a connected socket is whoever called listen. */
-static int check_server(struct nipc_session *session, const struct nipc_session_config *config)
-{
-        struct ucred peer;
-        socklen_t size = sizeof(peer);
-        struct stat st;
-
-        if (getsockopt(session->link.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-                return config->trust_any_server ? 0 : -errno;
-        session->peer = (struct nipc_peer){peer.pid, peer.uid, peer.gid};
-        if (config->trust_any_server || peer.uid == 0 || peer.uid == geteuid())
-                return 0;
-        if (stat(config->run_dir, &st) == 0 && st.st_uid == peer.uid)
-                return 0;
-        return -EACCES;
 }
 
 static int send_hello_with(struct nipc_session *session, const struct nipc_session_config *config,
@@ -200,8 +120,7 @@ static int receive_ack(struct nipc_session *session, uint64_t deadline_ns)
                                  &fault);
         if (r == 0 && status == NIPC_TRANSPORT_STATUS_OK)
                 return take_ack(session, &ack, fd);
-        if (fd >= 0)
-                close(fd);
+        nipc__link_drop_fd(fd);
         if (r > 0)
                 return nipc__session_fail_fault(session, NIPC_FAILURE_HANDSHAKE, -EBADMSG, &fault);
         session->failure.transport_status = status;
@@ -211,32 +130,16 @@ static int receive_ack(struct nipc_session *session, uint64_t deadline_ns)
 int nipc__client_handshake(struct nipc_session *session, const struct nipc_session_config *config,
                            uint64_t deadline_ns)
 {
-        char path[NIPC_ENDPOINT_PATH_MAX];
-        int r, type = SOCK_SEQPACKET | SOCK_CLOEXEC;
+        int r;
 
         if (deadline_ns == NIPC_DEADLINE_LINGER) /* is for the next request, not for the first */
                 deadline_ns = NIPC_DEADLINE_NOW;
-        r = nipc_endpoint_format_path(config->run_dir, config->service, path, sizeof(path));
-        if (r < 0)
-                return fail(session, NIPC_FAILURE_CONFIG, r, 0);
-        if (deadline_ns == NIPC_DEADLINE_NOW)
-                type |= SOCK_NONBLOCK;
-        session->link.fd = socket(AF_UNIX, type, 0);
-        if (session->link.fd < 0)
-                return fail(session, NIPC_FAILURE_CONNECT, -errno, errno);
-        if (config->cancel) {
-                r = nipc__cancel_bind(config->cancel, &session->link);
-                if (r < 0)
-                        return fail(session, NIPC_FAILURE_CONNECT, r, -r);
-                session->cancel = config->cancel;
-        }
         session->opening.config = config;
         session->opening.deadline_ns = deadline_ns;
-        r = connect_link(session, path, deadline_ns);
+        r = nipc__link_connect(session, config, deadline_ns);
         if (r < 0)
-                return session->error ? r
-                                      : fail(session, NIPC_FAILURE_CONNECT, r, nipc__os_error(r));
-        r = check_server(session, config);
+                return r;
+        r = nipc__link_check_server(session, config);
         if (r < 0)
                 return fail(session, NIPC_FAILURE_PEER, r, 0);
         r = send_hello(session, config, deadline_ns);
@@ -290,8 +193,7 @@ static int answer_hello(struct nipc_session *session, const void *packet, size_t
                 if (r == 0 && *ret_status == NIPC_TRANSPORT_STATUS_OK && session->refuse_status)
                         *ret_status = session->refuse_status;
                 if (r < 0 || *ret_status != NIPC_TRANSPORT_STATUS_OK) {
-                        if (fd >= 0)
-                                close(fd);
+                        nipc__link_drop_fd(fd);
                         return r < 0 ? r : send_ack(session, ret_ack, *ret_status, -1);
                 }
                 r = nipc__plane_prepare(session, ret_ack, fd, &own_fd);
