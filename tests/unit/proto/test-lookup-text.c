@@ -8,38 +8,10 @@
 
 #include "lookup-text.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "tap.h"
+#include "util-fence.h"
 
 enum { LENGTH_MAX = 300 };
-
-/* Memory between two pages that must not be touched. */
-struct fence {
-        uint8_t *map;
-        size_t size;
-        uint8_t *begin, *end;
-};
-
-static bool fence_init(struct fence *fence)
-{
-        const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-        *fence = (struct fence){0};
-        fence->size = 3 * page;
-        fence->map = mmap(NULL, fence->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (fence->map == MAP_FAILED)
-                return false;
-        fence->begin = fence->map + page;
-        fence->end = fence->begin + page;
-        return mprotect(fence->begin, page, PROT_READ | PROT_WRITE) == 0;
-}
-
-static void fence_deinit(struct fence *fence)
-{
-        munmap(fence->map, fence->size);
-}
 
 /* Bytes of a text, none 0; of all values, the ones next to 0 and with a high bit among them. */
 static void fill(uint8_t *p, size_t n, uint64_t seed)
