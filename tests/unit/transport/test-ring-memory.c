@@ -10,6 +10,7 @@
 #include "util-ring-peer.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
