@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -200,6 +201,11 @@ bool util_nothing_leaked(void)
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */
+
+bool util_is_emulated(void)
+{
+        return madvise(NULL, 0, 12345 /* that no kernel has */) == 0;
+}
 
 pid_t util_gettid(void)
 {

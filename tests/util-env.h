@@ -59,6 +59,12 @@ int util_count_inheritable_fds(void);
  */
 #define util_in_child(...) tap_check(util_in_child_checked(__VA_ARGS__))
 
+/*
+ * Whether system calls are an emulator's and not a kernel's: it says yes to whatever advice it does
+ * not know, and makes room for more descriptors than a program asked to be given.
+ */
+bool util_is_emulated(void);
+
 /* The caller's thread, for others to look at. */
 pid_t util_gettid(void);
 

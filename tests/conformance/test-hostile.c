@@ -333,6 +333,8 @@ static void test_descriptors_in_handshake(void)
         uint8_t hello[RAW_HELLO_SIZE];
         int fd, n_fds;
 
+        if (util_is_emulated())
+                tap_skip("the emulator loses descriptors that there is no room for");
         pair_config_init(&config);
         util_eq_error(nipc_listener_open(&config.listener, &listener), 0);
         fd = raw_connect("pair", SOCK_SEQPACKET);

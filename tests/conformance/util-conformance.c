@@ -3,6 +3,7 @@
 /* See util-conformance.h. */
 
 #include "util-conformance.h"
+#include "util-shm-peer.h"
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -56,6 +57,19 @@ const struct conformance_profile *conformance_profile(void)
                         return &profiles[i];
         printf("Bail out! no profile %s\n", name);
         exit(99);
+}
+
+/* Before anything else is done: what is not built in, or what the kernel cannot do. */
+__attribute__((__constructor__)) static void skip_unless_available(void)
+{
+        const struct conformance_profile *profile = conformance_profile();
+
+        if (!(profile->selected & nipc_profile_get_available())) {
+                printf("1..0 # SKIP the profile is not built in\n");
+                exit(0);
+        }
+        if (profile->selected == NIPC_PROFILE_SHM_HYBRID)
+                shm_peer_skip_unless_watchable();
 }
 
 bool conformance_is_baseline(void)
