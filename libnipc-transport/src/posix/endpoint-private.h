@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct nipc_listener_config;
+struct nipc_peer;
+struct stat;
+
 #define NIPC__SOCKET_SUFFIX ".sock"
 #define NIPC__LOCK_SUFFIX   ".lock"
 
@@ -61,3 +65,18 @@ int nipc__lock_take(int fd);
 
 /* Whether somebody else holds the lock, without touching it. Returns 0, 1, or a negative errno. */
 int nipc__lock_is_held(int fd);
+
+/* ---- one per system: src/<system>/peer.c ---------------------------------------------------- */
+
+/* Who is at the other end of a connected socket. On failure ret_peer is untouched. */
+int nipc__peer_get(int fd, struct nipc_peer *ret_peer);
+
+/* ---- one per system: src/<system>/socket-file.c --------------------------------------------- */
+
+/*
+ * Gives the socket file that was just bound the owner and the mode that were asked for, and says
+ * which file that was. Never follows a link. Returns 0, -EADDRINUSE when it is no socket (any
+ * more), or another negative errno.
+ */
+int nipc__socket_file_set_owner(int dir_fd, const char *name,
+                                const struct nipc_listener_config *config, struct stat *ret_st);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <nipc/endpoint.h>
+#include <nipc/session.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,10 +175,9 @@ void nipc__endpoint_unlock(int dir_fd, const char *service, int fd)
  * Connects a socket of this type and hangs up. 0: it answers; -ECONNREFUSED: nobody listens;
  * -EPROTOTYPE: a socket of another type; else the error.
  */
-static int try_connect(const char *path, int type, struct ucred *ret_owner)
+static int try_connect(const char *path, int type, struct nipc_peer *ret_owner)
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
-        socklen_t size = sizeof(*ret_owner);
         int fd, r;
 
         strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
@@ -185,8 +185,8 @@ static int try_connect(const char *path, int type, struct ucred *ret_owner)
         if (fd < 0)
                 return -errno;
         r = connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-        if (r == 0 && ret_owner && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_owner, &size) < 0)
-                ret_owner->pid = 0;
+        if (r == 0 && ret_owner)
+                (void)nipc__peer_get(fd, ret_owner);
         if (r == -EAGAIN) /* its backlog is full: very much alive */
                 r = 0;
         close(fd);
@@ -194,7 +194,7 @@ static int try_connect(const char *path, int type, struct ucred *ret_owner)
 }
 
 /* Whether nobody listens behind a path. 1: proven dead, 0: alive, negative: cannot tell. */
-static int is_dead(const char *path, struct ucred *ret_owner)
+static int is_dead(const char *path, struct nipc_peer *ret_owner)
 {
         static const int other_types[] = {SOCK_STREAM, SOCK_DGRAM};
         int r;
@@ -264,7 +264,7 @@ static void probe_lock(int dir_fd, const char *service, struct nipc_endpoint_inf
 
 static void probe_socket(const char *path, bool connect_probe, struct nipc_endpoint_info *info)
 {
-        struct ucred owner = {0};
+        struct nipc_peer owner = {-1, -1, -1};
         int r;
 
         if (info->locked) {

@@ -97,16 +97,16 @@ int nipc__link_connect(struct nipc_session *session, const struct nipc_session_c
 /* The peer of a connected socket is whoever called listen. */
 int nipc__link_check_server(struct nipc_session *session, const struct nipc_session_config *config)
 {
-        struct ucred peer;
-        socklen_t size = sizeof(peer);
+        const struct nipc_peer *peer = &session->peer;
         struct stat st;
+        int r;
 
-        if (getsockopt(session->link.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-                return config->trust_any_server ? 0 : -errno;
-        session->peer = (struct nipc_peer){peer.pid, peer.uid, peer.gid};
-        if (config->trust_any_server || peer.uid == 0 || peer.uid == geteuid())
+        r = nipc__peer_get(session->link.fd, &session->peer);
+        if (r < 0)
+                return config->trust_any_server ? 0 : r;
+        if (config->trust_any_server || peer->uid == 0 || peer->uid == geteuid())
                 return 0;
-        if (stat(config->run_dir, &st) == 0 && st.st_uid == peer.uid)
+        if (stat(config->run_dir, &st) == 0 && st.st_uid == peer->uid)
                 return 0;
         return -EACCES;
 }

@@ -39,7 +39,8 @@ static int bound_path(int fd, char *path, size_t path_size)
 
         if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
                 return -errno;
-        if (size <= offsetof(struct sockaddr_un, sun_path) || size > sizeof(address))
+        if (address.sun_family != AF_UNIX || size <= offsetof(struct sockaddr_un, sun_path) ||
+            size > sizeof(address))
                 return -EINVAL;
         len = strnlen(address.sun_path, size - offsetof(struct sockaddr_un, sun_path));
         if (!len || len >= path_size)
@@ -85,8 +86,7 @@ int nipc__listener_inherit(struct nipc__listener_os *os, bool has_lock)
         struct stat st;
         int r;
 
-        if (!has_option(os->fd, SO_DOMAIN, AF_UNIX) ||
-            !has_option(os->fd, SO_TYPE, SOCK_SEQPACKET) || !has_option(os->fd, SO_ACCEPTCONN, 1))
+        if (!has_option(os->fd, SO_TYPE, SOCK_SEQPACKET) || !has_option(os->fd, SO_ACCEPTCONN, 1))
                 return -EINVAL;
         r = check_path(os, &st);
         if (r == 0)

@@ -17,52 +17,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-/*
- * Through a descriptor of the very file, which must be a socket: whoever may write to the directory
- * could put a link in its place meanwhile, and we may be root.
- */
-static int set_file_ownership(int fd, const struct nipc_listener_config *config,
-                              struct stat *ret_st)
-{
-        char path[sizeof("/proc/self/fd/") + 3 * sizeof(fd)];
-
-        if (fstat(fd, ret_st) < 0)
-                return -errno;
-        if (!S_ISSOCK(ret_st->st_mode))
-                return -EADDRINUSE;
-        /* Owner first: changing it may clear permission bits. */
-        if (config->set_owner &&
-            fchownat(fd, "", (uid_t)config->uid, (gid_t)config->gid, AT_EMPTY_PATH) < 0)
-                return -errno;
-        if ((ret_st->st_mode & 0777) == config->mode)
-                return 0;
-        /* fchmod() refuses such descriptors, their name in /proc leads to the same file. */
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        return chmod(path, (mode_t)config->mode) < 0 ? -errno : 0;
-}
-
-static int set_ownership(struct nipc__listener_os *os, const char *name,
-                         const struct nipc_listener_config *config)
-{
-        int fd = openat(os->dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), r;
-        struct stat st;
-
-        if (fd < 0)
-                return -errno;
-        r = set_file_ownership(fd, config, &st);
-        if (r == 0) {
-                os->dev = st.st_dev;
-                os->ino = st.st_ino;
-        }
-        close(fd);
-        return r;
-}
 
 #define LOCK_TRIES    200u
 #define LOCK_PAUSE_MS 1
@@ -79,6 +37,7 @@ static int bind_and_listen(struct nipc__listener_os *os, const struct nipc_liste
 {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         char name[NIPC_ENDPOINT_PATH_MAX];
+        struct stat st;
         int r;
 
         r = nipc__endpoint_file_name(os->service, NIPC__SOCKET_SUFFIX, name, sizeof(name));
@@ -92,7 +51,11 @@ static int bind_and_listen(struct nipc__listener_os *os, const struct nipc_liste
         memcpy(address.sun_path, os->path, strlen(os->path) + 1);
         if (bind(os->fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
                 return -errno;
-        r = set_ownership(os, name, config);
+        r = nipc__socket_file_set_owner(os->dir_fd, name, config, &st);
+        if (r == 0) {
+                os->dev = st.st_dev;
+                os->ino = st.st_ino;
+        }
         if (r == 0 && listen(os->fd, (int)NIPC__MIN(config->backlog, 65535u)) < 0)
                 r = -errno;
         if (r < 0 && is_still_ours(os, name))
@@ -298,8 +261,6 @@ int nipc__listener_os_accept(struct nipc_listener *listener, uint64_t deadline_n
                              struct nipc_session *session)
 {
         struct pollfd pollfd = {.fd = listener->os.fd, .events = POLLIN};
-        struct ucred peer;
-        socklen_t size = sizeof(peer);
         int fd, timeout_ms;
 
         for (;;) {
@@ -319,8 +280,7 @@ int nipc__listener_os_accept(struct nipc_listener *listener, uint64_t deadline_n
                         return -errno;
         }
         session->link.fd = fd;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-                session->peer = (struct nipc_peer){peer.pid, peer.uid, peer.gid};
+        (void)nipc__peer_get(fd, &session->peer); /* else nobody we know */
         return 0;
 }
 
