@@ -67,6 +67,9 @@ bool nipc__lane_take_piece(struct nipc_lane_reader *reader);
 /* It is read: back to the agent, if we hold it. */
 void nipc__lane_leave_ring(struct nipc_lane_reader *reader);
 
+/* A writer that waits for a ring looks again. */
+void nipc__lane_rouse(const struct nipc__lane_memory *memory, uint32_t lane);
+
 /* After NIPC__LANE_FOUND_END. */
 void nipc__lane_free(struct nipc_lane_reader *reader, uint32_t lane);
 

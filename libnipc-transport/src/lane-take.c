@@ -37,6 +37,14 @@ static void clear_held(struct nipc__lane_control *control)
                 ;
 }
 
+void nipc__lane_rouse(const struct nipc__lane_memory *memory, uint32_t lane)
+{
+        _Atomic uint32_t *blocked = &nipc__lane_control(memory, lane)->blocked;
+
+        atomic_store_explicit(blocked, 0, memory_order_relaxed);
+        nipc__lane_unblock(blocked);
+}
+
 static void give_back(struct nipc_lane_reader *reader, uint32_t lane, uint64_t entry)
 {
         struct nipc__lane_control *control = nipc__lane_control(&reader->memory, lane);
@@ -47,10 +55,8 @@ static void give_back(struct nipc_lane_reader *reader, uint32_t lane, uint64_t e
         /* Pairs with the load in the writer's pop_spare(): we read the ring no more. Full fence,
          * then the load: pairs with its wait_for_spare(). */
         nipc__lane_announce(&control->free_tail, ++view->free_tail);
-        if (atomic_load_explicit(&control->blocked, NIPC__LANE_AFTER_FENCE)) {
-                atomic_store_explicit(&control->blocked, 0, memory_order_relaxed);
-                nipc__lane_unblock(&control->blocked);
-        }
+        if (atomic_load_explicit(&control->blocked, NIPC__LANE_AFTER_FENCE))
+                nipc__lane_rouse(&reader->memory, lane);
         clear_held(control);
 }
 
