@@ -33,6 +33,7 @@
  */
 
 #include <nipc/cgroups-snapshot.h>
+#include <nipc/errno.h>
 #include <nipc/error.h>
 #include <nipc/header.h>
 #include <nipc/init.h>

@@ -60,6 +60,7 @@
 #include <nipc/cancel.h>
 #include <nipc/chunk.h>
 #include <nipc/clock.h>
+#include <nipc/errno.h>
 #include <nipc/error.h>
 #include <nipc/header.h>
 #include <nipc/hello.h>

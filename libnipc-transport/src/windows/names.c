@@ -80,3 +80,18 @@ int nipc__name_shm(const char *run_dir, const char *service, uint64_t auth_token
                 *ret_names = names;
         return r;
 }
+
+#define PIPE_PREFIX L"\\\\.\\pipe\\"
+
+int nipc__name_owner(const wchar_t *pipe, wchar_t ret_name[NIPC__NAME_MAX])
+{
+        const size_t skip = sizeof(PIPE_PREFIX) / sizeof(wchar_t) - 1;
+        static const wchar_t prefix[] = L"Local\\", suffix[] = L"-owner";
+
+        if (6 + wcslen(pipe + skip) + sizeof(suffix) / sizeof(suffix[0]) > NIPC__NAME_MAX)
+                return -ENAMETOOLONG;
+        wcscpy(ret_name, prefix);
+        wcscat(ret_name, pipe + skip);
+        wcscat(ret_name, suffix);
+        return 0;
+}

@@ -31,3 +31,7 @@ int nipc__name_pipe(const char *run_dir, const char *service, wchar_t ret_name[N
 /* Those of the region of a session. Returns 0, -ENAMETOOLONG, or -EINVAL for a hash of 0. */
 int nipc__name_shm(const char *run_dir, const char *service, uint64_t auth_token, uint32_t profile,
                    uint64_t session_id, struct nipc__shm_names *ret_names);
+
+/* That of the mutex which the owner of a pipe holds, from the pipe's. Returns as nipc__name_pipe.
+ */
+int nipc__name_owner(const wchar_t *pipe, wchar_t ret_name[NIPC__NAME_MAX]);
