@@ -106,44 +106,32 @@ static int wait_handles(const HANDLE *handles, DWORD n, DWORD timeout_ms)
         return w < n ? 1 + (int)w : -EIO;
 }
 
-/* One sleep. Returns as nipc__shm_channel_wait() does, or -EAGAIN: look again. */
-static int sleep_once(struct nipc__shm_channel *channel, const HANDLE *handles, DWORD n,
+static int wait_event(struct nipc__shm_channel *channel, void *const *others, unsigned n_others,
                       uint64_t deadline_ns)
-{
-        int r;
-
-        /* Before the look: pairs with the exchange in publish of the peer. */
-        atomic_exchange_explicit(channel->rx_waiting, 1, memory_order_seq_cst);
-        r = look(channel);
-        if (r == -EAGAIN)
-                r = wait_handles(handles, n, nipc__deadline_to_wait_ms(deadline_ns));
-        /* Nobody has to be woken who looks; a wake too many does no harm. */
-        atomic_store_explicit(channel->rx_waiting, 0, memory_order_relaxed);
-        if (r == 1)
-                return -EAGAIN;
-        return r > 1 ? r - 1 : r;
-}
-
-static int wait_events(struct nipc__shm_channel *channel, void *const *others, unsigned n_others,
-                       uint64_t deadline_ns)
 {
         HANDLE handles[1 + OTHERS_MAX] = {channel->rx_event};
         int r, k;
 
         for (unsigned i = 0; i < n_others; i++)
                 handles[1 + i] = others[i];
-        for (;;) {
-                r = sleep_once(channel, handles, 1 + n_others, deadline_ns);
+        do {
+                /* Before the look: pairs with the exchange in publish of the peer. */
+                atomic_exchange_explicit(channel->rx_waiting, 1, memory_order_seq_cst);
+                r = look(channel);
+                if (r == -EAGAIN)
+                        r = wait_handles(handles, 1 + n_others,
+                                         nipc__deadline_to_wait_ms(deadline_ns));
+                /* Nobody has to be woken who looks; a wake too many does no harm. */
+                atomic_store_explicit(channel->rx_waiting, 0, memory_order_relaxed);
                 if (r == 0 || r == -ECONNRESET)
                         return r;
                 k = look(channel);
                 if (k != -EAGAIN)
                         return k;
-                if (r == -ETIMEDOUT && nipc_clock_now_ns() < deadline_ns)
-                        continue; /* a tick early */
-                if (r != -EAGAIN)
-                        return r;
-        }
+        } while (r == -ETIMEDOUT && nipc_clock_now_ns() < deadline_ns); /* a tick early */
+        if (r == 1)
+                return -EAGAIN;
+        return r > 1 ? r - 1 : r;
 }
 
 static int wait_busy(struct nipc__shm_channel *channel, void *const *others, unsigned n_others,
@@ -184,6 +172,6 @@ int nipc__shm_channel_wait(struct nipc__shm_channel *channel, void *const *other
 {
         if (n_others > OTHERS_MAX)
                 return -EINVAL;
-        return channel->rx_event ? wait_events(channel, others, n_others, deadline_ns)
+        return channel->rx_event ? wait_event(channel, others, n_others, deadline_ns)
                                  : wait_busy(channel, others, n_others, deadline_ns);
 }

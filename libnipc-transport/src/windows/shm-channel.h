@@ -56,8 +56,9 @@ void nipc__shm_channel_wake(void *event);
  * Where nobody wakes us that is a loop: busy at first, as the profile says, then a look a
  * millisecond, for an idle session must not cost a CPU.
  *
- * Returns 0 for a message, which goes before all else, 1 + i for the handle at i, -ECONNRESET when
- * the peer is closed, -ETIMEDOUT, or -EIO.
+ * Returns 0 for a message, which goes before all else, 1 + i for the handle at i, -EAGAIN when
+ * rx_event was signalled for another reason (a message taken long ago, or something else that has
+ * it for its event), -ECONNRESET when the peer is closed, -ETIMEDOUT, or -EIO.
  */
 int nipc__shm_channel_wait(struct nipc__shm_channel *channel, void *const *others,
                            unsigned n_others, uint64_t deadline_ns);
