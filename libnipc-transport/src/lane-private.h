@@ -93,16 +93,17 @@ struct nipc__lane_control {
         uint8_t reserved_head[56];
         _Atomic uint64_t free_head; /* the agent */
         uint8_t reserved_free[56];
-        _Atomic uint64_t free_tail; /* the controller, and what follows */
-        _Atomic uint64_t held_entry;
-        _Atomic uint64_t consumed;
-        _Atomic uint64_t consumed_recycled;
-        _Atomic uint64_t reader_violations;
-        uint8_t reserved_reader[24];
+        _Atomic uint64_t free_tail; /* the controller; a writer without a ring looks at it */
+        uint8_t reserved_free_tail[56];
         _Atomic uint32_t mark; /* anybody, by exchange */
         uint8_t reserved_mark[60];
         _Atomic uint32_t blocked; /* the agent waits for a spare ring; futex */
-        uint8_t reserved_blocked[508];
+        uint8_t reserved_blocked[60];
+        _Atomic uint64_t consumed; /* the controller, with each record, and what follows */
+        _Atomic uint64_t consumed_recycled;
+        _Atomic uint64_t held_entry;
+        _Atomic uint64_t reader_violations;
+        uint8_t reserved_reader[416];
         _Atomic uint64_t submit[NIPC__LANE_MAX_RINGS]; /* entries: generation << 16 | index */
         _Atomic uint64_t spare[NIPC__LANE_MAX_RINGS];
 };
@@ -133,6 +134,7 @@ _Static_assert(offsetof(struct nipc__lane_control, free_head) == 320, "doc/lane.
 _Static_assert(offsetof(struct nipc__lane_control, free_tail) == 384, "doc/lane.md §2");
 _Static_assert(offsetof(struct nipc__lane_control, mark) == 448, "doc/lane.md §2");
 _Static_assert(offsetof(struct nipc__lane_control, blocked) == 512, "doc/lane.md §2");
+_Static_assert(offsetof(struct nipc__lane_control, consumed) == 576, "doc/lane.md §2");
 _Static_assert(offsetof(struct nipc__lane_control, submit) == 1024, "doc/lane.md §2");
 _Static_assert(offsetof(struct nipc__lane_control, spare) == 1536, "doc/lane.md §2");
 _Static_assert(sizeof(struct nipc__lane_control) <= NIPC__LANE_PAGE, "doc/lane.md §2");

@@ -45,6 +45,9 @@ struct nipc_lane_reader {
         struct nipc__lane_ring *ring;
         struct nipc__lane_parser parser;
 
+        struct nipc__lane_view *view;       /* of its lane */
+        struct nipc__lane_control *control; /* of its lane */
+
         uint32_t ack_lane; /* of the record that was given out last */
         bool has_pending;  /* a record after a gap */
         struct nipc_lane_record pending;

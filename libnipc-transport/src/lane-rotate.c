@@ -94,12 +94,27 @@ static void keep(struct nipc_lane *lane, uint32_t ring)
         atomic_store_explicit(&lane->control->previous, lane->entries[ring], memory_order_release);
 }
 
+static void submit_previous(struct nipc_lane *lane)
+{
+        if (lane->previous == NIPC__LANE_NONE)
+                return;
+        submit(lane, lane->previous);
+        lane->previous = NIPC__LANE_NONE;
+        /* Release: after it is in the queue. */
+        atomic_store_explicit(&lane->control->previous, 0, memory_order_release);
+}
+
 void nipc__lane_retire(struct nipc_lane *lane)
 {
         const uint32_t ring = lane->active;
 
-        if (ring == NIPC__LANE_NONE)
+        if (ring == NIPC__LANE_NONE) {
+                /* There was none to take. What is kept may have been marked since. */
+                if (lane->previous != NIPC__LANE_NONE &&
+                    atomic_exchange_explicit(&lane->control->mark, 0, memory_order_acq_rel))
+                        submit_previous(lane);
                 return;
+        }
         lane->counts[ring] = nipc__lane_next_sequence(lane) - lane->first;
         set_no_ring(lane);
         /*
@@ -108,11 +123,8 @@ void nipc__lane_retire(struct nipc_lane *lane)
          */
         if (lane->memory->kind == NIPC_LANE_INDEX ||
             atomic_exchange_explicit(&lane->control->mark, 0, memory_order_acq_rel)) {
-                if (lane->previous != NIPC__LANE_NONE)
-                        submit(lane, lane->previous);
+                submit_previous(lane);
                 submit(lane, ring);
-                lane->previous = NIPC__LANE_NONE;
-                atomic_store_explicit(&lane->control->previous, 0, memory_order_release);
         } else {
                 keep(lane, ring);
         }

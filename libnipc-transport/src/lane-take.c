@@ -100,6 +100,8 @@ static bool look_at(struct nipc_lane_reader *reader, uint32_t lane, uint64_t ent
         /* Pairs with the stores of writers: the records come before. */
         published = load(&ring->published);
         reader->lane = lane;
+        reader->view = view;
+        reader->control = nipc__lane_control(memory, lane);
         reader->entry = entry;
         reader->ring = ring;
         reader->ring_recycled = header.recycled;

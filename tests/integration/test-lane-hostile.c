@@ -293,6 +293,7 @@ static void fill_file_system(void *arg)
 
         snprintf(path, sizeof(path), "%s/lanes", dir);
         config.path = path;
+        config.ring_bytes = 65536;
         config.n_lanes = 4; /* of 512 KiB each */
         util_eq_error(nipc_lane_pool_new(&config, &pool), -ENOSPC);
         tap_check(access(path, F_OK) < 0); /* nothing is left */

@@ -71,7 +71,7 @@ _nipc()
         stat) words="$(_nipc_endpoints) --prometheus --interval --timeout" ;;
         top) words='--interval --count' ;;
         clean) words=$(_nipc_endpoints) ;;
-        bench) words='ping-pong pipeline batch snapshot large clients fairness --clients --profile --rate --duration --repeat
+        bench) words='ping-pong pipeline batch snapshot large clients fairness lane --clients --profile --rate --duration --repeat
                 --placement --depth --items --bytes --csv' ;;
         encode | decode) words="--type --items $(compgen -f -- "$cur")" ;;
         *) words='' ;;

@@ -15,7 +15,7 @@ const char *const bench_scenario_names[SUBJECT_N_SCENARIOS] = {
         [SUBJECT_PING_PONG] = "ping-pong", [SUBJECT_PIPELINE] = "pipeline",
         [SUBJECT_BATCH] = "batch",         [SUBJECT_SNAPSHOT] = "snapshot",
         [SUBJECT_LARGE] = "large",         [SUBJECT_CLIENTS] = "clients",
-        [SUBJECT_FAIRNESS] = "fairness",
+        [SUBJECT_FAIRNESS] = "fairness",   [SUBJECT_LANE] = "lane",
 };
 
 const char *const bench_placement_names[BENCH_N_PLACEMENTS] = {

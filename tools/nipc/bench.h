@@ -70,6 +70,9 @@ struct bench {
  */
 int bench_run_scenario(const struct bench *bench);
 
+/* The same of lanes, next to a bare ring. */
+int bench_run_lane(const struct bench *bench);
+
 /* As rows call it: with the number of clients, or with what troubles the one. Owned. */
 char *bench_format_scenario(const struct bench *bench, const struct bench_track *track);
 

@@ -125,9 +125,10 @@ static int check_scenarios(const char *const *names, const struct arguments *arg
                 if (scenario < 0)
                         return command_usage(&command_bench,
                                              "no scenario '%s'; there are ping-pong, pipeline, "
-                                             "batch, snapshot, large, clients and fairness",
+                                             "batch, snapshot, large, clients, fairness and lane",
                                              names[i]);
-                if ((scenario == SUBJECT_PIPELINE || scenario == SUBJECT_CLIENTS) &&
+                if ((scenario == SUBJECT_PIPELINE || scenario == SUBJECT_CLIENTS ||
+                     scenario == SUBJECT_LANE) &&
                     arguments->rate)
                         return command_usage(&command_bench, "%s has no --rate", names[i]);
                 if (scenario == SUBJECT_BATCH && arguments->items > MAX_BATCH_ITEMS)
@@ -209,8 +210,12 @@ static int run_all(struct bench *bench, const struct arguments *arguments,
                         if (!bench->rate)
                                 bench->rate = DEFAULT_FAIRNESS_RATE;
                 }
-                status = bench->scenario == SUBJECT_CLIENTS ? run_clients(bench, arguments->clients)
-                                                            : bench_run_scenario(bench);
+                if (bench->scenario == SUBJECT_CLIENTS)
+                        status = run_clients(bench, arguments->clients);
+                else if (bench->scenario == SUBJECT_LANE)
+                        status = bench_run_lane(bench);
+                else
+                        status = bench_run_scenario(bench);
         }
         return status;
 }
@@ -303,7 +308,7 @@ static int run(const struct command_context *context, int argc, char **argv)
 
 const struct command command_bench = {
         .name = "bench",
-        .arguments = "[ping-pong|pipeline|batch|snapshot|large|clients|fairness]...",
+        .arguments = "[ping-pong|pipeline|batch|snapshot|large|clients|fairness|lane]...",
         .summary = "measure round trips against the bare transport, as CSV",
         .run = run,
 };

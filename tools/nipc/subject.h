@@ -22,6 +22,7 @@ enum subject_scenario {
         SUBJECT_LARGE,
         SUBJECT_CLIENTS,
         SUBJECT_FAIRNESS,
+        SUBJECT_LANE, /* has subjects of its own */
         SUBJECT_N_SCENARIOS,
 };
 

@@ -73,9 +73,9 @@ struct nipc_lane_pool_config {
                              Borrowed during new */
         uint32_t kind;    /* NIPC_LANE_INDEX, NIPC_LANE_DETAIL */
         uint32_t policy;  /* NIPC_LANE_DROP_NEWEST, ... */
-        uint32_t n_lanes; /* 1 to 4,096; 0: 64 */
+        uint32_t n_lanes; /* 1 to 4,096; 0: 16 */
         uint32_t n_rings; /* of a lane, 3 to 64; 0: 8 */
-        uint32_t ring_bytes;       /* multiple of 4,096 up to 16 MiB; 0: 64 KiB */
+        uint32_t ring_bytes;       /* multiple of 4,096 up to 16 MiB; 0: 256 KiB */
         uint32_t block_timeout_ms; /* of NIPC_LANE_BLOCK; 0: 30,000 */
 };
 

@@ -211,6 +211,27 @@ static void test_detail_marked(void)
         check_marked(true);
 }
 
+/* A mark counts when no ring is left to write to, as well. */
+static void test_detail_marked_and_full(void)
+{
+        struct util_lane_tally tally = {0};
+
+        tap_require(begin(NIPC_LANE_DETAIL, NIPC_LANE_DROP_NEWEST, NULL));
+        send_many(RING_RECORDS);
+        for (unsigned i = 0; i < 3; i++) {
+                nipc_lane_mark(lane);
+                send_many(RING_RECORDS);
+        }
+        util_eq_error(send_one(), -ENOBUFS); /* three are submitted, one is kept */
+        nipc_lane_mark(lane);
+        nipc_lane_return(lane);
+        util_lane_drain(reader, &tally);
+        check_right(&tally);
+        tap_eq_uint(tally.n_received, RING_RECORDS * 4);
+        tap_eq_uint(util_lane_total(&tally), n_sent);
+        end();
+}
+
 static void test_begin_commit(void)
 {
         struct nipc_lane_record record;
@@ -395,6 +416,7 @@ static void test_thread_ends(void)
 
 UTIL_MAIN(TAP_CASE(test_configs), TAP_CASE(test_order), TAP_CASE(test_drop_newest),
           TAP_CASE(test_drops_at_the_end), TAP_CASE(test_overwrite_oldest), TAP_CASE(test_block),
-          TAP_CASE(test_detail_unmarked), TAP_CASE(test_detail_marked), TAP_CASE(test_begin_commit),
+          TAP_CASE(test_detail_unmarked), TAP_CASE(test_detail_marked),
+          TAP_CASE(test_detail_marked_and_full), TAP_CASE(test_begin_commit),
           TAP_CASE(test_refused), TAP_CASE(test_epochs), TAP_CASE(test_wake),
           TAP_CASE(test_next_reader), TAP_CASE(test_fork), TAP_CASE(test_thread_ends))
