@@ -14,10 +14,10 @@ headers_of() {
 }
 
 check_includes() {
-        allowed='stdbool.h stddef.h stdint.h string.h'
+        allowed='errno.h stdbool.h stddef.h stdint.h string.h'
         for below in $(lower_libraries "$1") "$1"; do
-                for name in $(headers_of "$below"); do
-                        allowed="$allowed nipc/$name"
+                for other in $(headers_of "$below"); do
+                        allowed="$allowed nipc/$other"
                 done
         done
         sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*//p' "$2" | while read -r included _; do
