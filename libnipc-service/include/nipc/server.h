@@ -132,7 +132,8 @@ struct nipc_server_config {
          * request is copied and changes threads twice, some 10 to 50 us. n_workers threads then
          * only handle requests, of all sessions in the order in which they came, and as many more
          * read and write. A session ends after an error answer, which is therefore the last: the
-         * other requests in hand are answered first, and no more are taken. Batches and lookups are
+         * other requests in hand are answered first, and no more are taken; short of memory for a
+         * request the session ends at once. Batches and lookups are
          * not split. Needs n_workers of 1 or more, else -EINVAL. SHM_HYBRID sessions have one
          * request at a time, whatever this is.
          */
