@@ -364,7 +364,7 @@ static void test_end_in_vain(void)
                 tap_eq_int(pthread_create(&thread, NULL, i ? end_at_once : end_in_vain, server), 0);
                 if (!i)
                         tap_eq_uint(hear(session, 0, ""), 0); /* and only then they go on */
-                gate_free(N_WORKERS);
+                gate_free(MAX);
                 pthread_join(thread, NULL);
                 if (!i)
                         nipc_server_free(server);
