@@ -36,6 +36,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449 /* headers are older than kernels */
+#endif
+
 #define ATTEMPT_MS 20 /* for a client that may not get in; how long does not matter */
 
 #define N_FIRST_CALLS 50u /* a client that is alone is waited for in other ways after some */
@@ -172,24 +176,28 @@ REPLACE_OPENAT(openat64)
 /* What has no function in the C library; of futexes only what can fail: to wake cannot. */
 static const char *name_syscall(long number)
 {
-        return number == SYS_futex_waitv ? "futex_waitv"
-               : number == SYS_io_setup  ? "io_setup"
-               : number == SYS_io_submit ? "io_submit"
-                                         : "";
+        return number == SYS_futex_waitv    ? "futex_waitv"
+               : number == SYS_io_destroy   ? "io_destroy"
+               : number == SYS_io_getevents ? "io_getevents"
+               : number == SYS_io_setup     ? "io_setup"
+               : number == SYS_io_submit    ? "io_submit"
+                                            : "";
 }
 
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 long __wrap_syscall(long number, ...)
 {
-        long a[6];
+        const char *name = name_syscall(number);
+        long a[6] = {0};
         va_list list;
 
         va_start(list, number);
-        for (int i = 0; i < 6; i++)
+        /* What is not passed must not be read: the sixth of a futex lies in the frame. */
+        for (int i = 0; i < (*name ? 5 : 6); i++)
                 a[i] = va_arg(list, long);
         va_end(list);
-        if (fails(name_syscall(number)))
+        if (fails(name))
                 return -1;
         return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
@@ -409,9 +417,7 @@ static void try_first(uint32_t profiles, const char *call, int error)
         tap_eq_uint(count_left(call), 0);
 }
 
-#define COMMON_CALLS                                                                            \
-        "accept4", "calloc", "epoll_ctl", "getsockopt", "malloc", "realloc", "recv", "recvmsg", \
-                "send", "timerfd_settime"
+#define COMMON_CALLS "accept4", "calloc", "epoll_ctl", "getsockopt", "malloc", "realloc", "recvmsg"
 
 /* expected: calls that have to be met, or what is replaced is not what is called; NULL: the end. */
 static void try_profiles(uint32_t profiles, const char *const *expected)
@@ -450,7 +456,8 @@ static void try_profiles(uint32_t profiles, const char *const *expected)
 
 static void test_baseline(void)
 {
-        static const char *const expected[] = {COMMON_CALLS, NULL};
+        static const char *const expected[] = {COMMON_CALLS, "recv", "send", "timerfd_settime",
+                                               NULL};
 
         try_profiles(NIPC_PROFILE_BASELINE, expected);
 }
