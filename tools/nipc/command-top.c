@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <math.h>
 #include <nipc/endpoint.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,11 +76,9 @@ static struct service *get_service(struct top *top, const char *name)
         return service;
 }
 
-/* On a thread of the pool, which has the service to itself meanwhile. */
-static void read_service(gpointer data, gpointer user_data)
+/* On any thread, which has the service to itself meanwhile. */
+static void read_service(const struct top *top, struct service *service)
 {
-        const struct top *top = user_data;
-        struct service *service = data;
         const gint64 before_us = service->reader.read_us;
         const gint64 left_us = top->deadline_us - g_get_monotonic_time();
         g_autofree char *text = NULL;
@@ -110,10 +110,31 @@ static gint compare_hope(gconstpointer a, gconstpointer b)
         return (first->error != 0) - (second->error != 0);
 }
 
+/* What the threads of one picture share. */
+struct reading {
+        const struct top *top;
+        GPtrArray *order;
+        atomic_uint next; /* the first that nobody has taken */
+};
+
+static void *read_some(void *data)
+{
+        struct reading *reading = data;
+        unsigned i;
+
+        /* Relaxed: each is taken once; threads see what was before they were made. */
+        while ((i = atomic_fetch_add_explicit(&reading->next, 1, memory_order_relaxed)) <
+               reading->order->len)
+                read_service(reading->top, reading->order->pdata[i]);
+        return NULL;
+}
+
 static void read_services(struct top *top, const GPtrArray *rows)
 {
         g_autoptr(GPtrArray) order = g_ptr_array_new();
-        GThreadPool *pool = g_thread_pool_new(read_service, top, TOP_MAX_THREADS, FALSE, NULL);
+        struct reading reading = {.top = top, .order = order};
+        pthread_t threads[TOP_MAX_THREADS];
+        unsigned n_threads = 0;
 
         for (guint i = 0; i < rows->len; i++) {
                 struct service *service = rows->pdata[i];
@@ -123,9 +144,13 @@ static void read_services(struct top *top, const GPtrArray *rows)
         }
         g_ptr_array_sort(order, compare_hope);
         top->deadline_us = g_get_monotonic_time() + TOP_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
-        for (guint i = 0; i < order->len; i++)
-                g_thread_pool_push(pool, order->pdata[i], NULL);
-        g_thread_pool_free(pool, FALSE, TRUE); /* when all is done */
+        /* We are one of them, and all there is if no other can be had. */
+        while (n_threads + 1 < MIN(order->len, TOP_MAX_THREADS) &&
+               pthread_create(&threads[n_threads], NULL, read_some, &reading) == 0)
+                n_threads++;
+        read_some(&reading);
+        while (n_threads)
+                pthread_join(threads[--n_threads], NULL);
 }
 
 /* Whether there is a provider; those that are not live have no row. */
