@@ -41,6 +41,12 @@ static int make_reader(struct nipc__lane_memory *memory, struct nipc_lane_reader
                 view->recycled =
                         atomic_load_explicit(&control->consumed_recycled, memory_order_acquire);
                 view->free_tail = atomic_load_explicit(&control->free_tail, memory_order_acquire);
+                if (view->free_tail)
+                        view->last_generation =
+                                atomic_load_explicit(
+                                        &control->spare[(view->free_tail - 1) % memory->n_rings],
+                                        memory_order_acquire) >>
+                                16;
                 /* It may have died between giving back a ring and waking who waits for it. */
                 if (memory->policy == NIPC_LANE_BLOCK)
                         nipc__lane_rouse(memory, i);

@@ -18,6 +18,7 @@ struct nipc__lane_view {
         uint64_t free_tail;
         uint64_t live_entry; /* ring that we read while it is filled, as far as here: */
         uint64_t live_sequence;
+        uint64_t last_generation; /* given back */
         uint32_t live_used;
         uint8_t stage; /* of a dead lane: what was read */
         uint8_t n_bad; /* rings that were none */

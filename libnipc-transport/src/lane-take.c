@@ -58,6 +58,7 @@ static void give_back(struct nipc_lane_reader *reader, uint32_t lane, uint64_t e
         if (atomic_load_explicit(&control->blocked, NIPC__LANE_AFTER_FENCE))
                 nipc__lane_rouse(&reader->memory, lane);
         clear_held(control);
+        view->last_generation = NIPC__MAX(view->last_generation, entry >> 16);
 }
 
 void nipc__lane_leave_ring(struct nipc_lane_reader *reader)
@@ -200,9 +201,17 @@ static bool can_be_live(const struct nipc_lane_reader *reader)
 
 static bool look_live(struct nipc_lane_reader *reader, uint32_t lane)
 {
-        uint64_t entry = load(&nipc__lane_control(&reader->memory, lane)->active);
+        struct nipc__lane_control *control = nipc__lane_control(&reader->memory, lane);
+        /* Pairs with the store in activate(). */
+        uint64_t entry = load(&control->active);
 
-        if (!entry || !look_at(reader, lane, entry))
+        /* It may say so still of a ring that was submitted, and that we have given back. */
+        if (!entry || entry >> 16 <= reader->views[lane].last_generation)
+                return false;
+        /* What was submitted before it, since we found nothing, comes first. */
+        if ((load(&control->submit_tail) & UINT64_MAX >> 16) != load(&control->submit_head) >> 16)
+                return false;
+        if (!look_at(reader, lane, entry))
                 return false;
         if (reader->used == reader->parser.offset) {
                 reader->has_ring = false;
@@ -316,7 +325,8 @@ bool nipc__lane_has_work(const struct nipc_lane_reader *reader, uint32_t lane, b
         if (!is_live || !can_be_live(reader))
                 return false;
         active = load(&control->active);
-        if (!active || (active & 0xffff) >= reader->memory.n_rings)
+        if (!active || (active & 0xffff) >= reader->memory.n_rings ||
+            active >> 16 <= view->last_generation)
                 return false;
         if (active != view->live_entry)
                 return load(&nipc__lane_ring(&reader->memory, lane, active & 0xffff)->published) !=
