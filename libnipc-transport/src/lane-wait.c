@@ -99,15 +99,17 @@ NIPC__EXPORT int nipc_lane_reader_wait(struct nipc_lane_reader *reader, uint64_t
         for (;;) {
                 if (nipc__lane_memory_is_gone(&reader->memory))
                         return -EIO;
-                if (announce(reader))
+                /* Who does not wait does not say that it sleeps: nobody is to wake it. */
+                if (is_now ? has_work(reader, false) : announce(reader))
                         return 0;
                 now_ns = is_now ? 0 : nipc_clock_now_ns();
                 r = is_now || now_ns >= deadline_ns
                             ? -ETIMEDOUT
                             : nipc__lane_sleep(&reader->memory,
                                                NIPC__MIN(deadline_ns, now_ns + SLICE_NS));
-                atomic_store_explicit(&nipc__lane_header(&reader->memory)->sleeps, NIPC__LANE_AWAKE,
-                                      memory_order_relaxed);
+                if (!is_now)
+                        atomic_store_explicit(&nipc__lane_header(&reader->memory)->sleeps,
+                                              NIPC__LANE_AWAKE, memory_order_relaxed);
                 if (r == -EINTR)
                         return r;
                 if (r == 0)

@@ -110,6 +110,13 @@ static void scribble(uint8_t *bytes)
         memcpy(bytes + at, &value, sizeof(value));
 }
 
+static _Noreturn void scribble_on(uint8_t *bytes)
+{
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;; sched_yield())
+                scribble(bytes);
+}
+
 /* Everything a user can do, in any order: no result is promised but that there is one. */
 static void use(struct nipc_lane_pool *pool, struct nipc_lane **lanes,
                 struct nipc_lane_reader **reader)
@@ -177,9 +184,7 @@ static void attack(uint32_t kind, uint32_t policy, const char *path, uint64_t de
         if (draw(2)) { /* somebody else does it at the same time, too */
                 pid = fork();
                 if (pid == 0)
-                        prctl(PR_SET_PDEATHSIG, SIGKILL);
-                for (; pid == 0; sched_yield())
-                        scribble(bytes);
+                        scribble_on(bytes);
         }
         while (nipc_clock_now_ns() < deadline_ns) {
                 if (draw(3) == 0)

@@ -118,6 +118,21 @@ static void test_clients(void)
 }
 
 /* Alone and in trouble, in the name of the rows. */
+static void test_lane(void)
+{
+        g_autofree char *out = NULL;
+        g_autofree char *err = NULL;
+        g_auto(GStrv) lines = NULL;
+
+        g_assert_cmpint(bench(&out, &err, "lane --repeat 1"), ==, 0);
+        lines = g_strsplit(out, "\n", -1);
+        check_row(lines[1], "lane", "bare-spsc");
+        check_row(lines[2], "lane", "lane");
+        check_row(lines[3], "lane", "lane-file");
+        g_assert_cmpstr(lines[4], ==, "");
+        g_assert_nonnull(strstr(err, "of bare-spsc"));
+}
+
 static void test_fairness(void)
 {
         g_autofree char *out = NULL;
@@ -194,6 +209,7 @@ int main(int argc, char **argv)
         g_test_add_func("/bench/same", test_same);
         g_test_add_func("/bench/clients", test_clients);
         g_test_add_func("/bench/fairness", test_fairness);
+        g_test_add_func("/bench/lane", test_lane);
         g_test_add_func("/bench/depths", test_depths);
         g_test_add_func("/bench/no-leftovers", test_no_leftovers);
         return g_test_run();
