@@ -2,7 +2,8 @@
 
 /*
  * `nipc serve` hands over to a successor on SIGUSR2, while clients come and go. Successors are not
- * our children but their predecessors': we adopt them.
+ * our children but their predecessors': we adopt them; and if the test fails, whoever started it
+ * adopts and ends them.
  */
 
 #include "util-process.h"
@@ -240,10 +241,46 @@ static void test_end_meanwhile(struct fixture *fixture, gconstpointer data)
         g_assert_cmpint(errno, ==, ESRCH);
 }
 
+/* Kills the children of this process, and theirs, which become its own. */
+static void end_children(void)
+{
+        g_autofree char *path = g_strdup_printf("/proc/self/task/%d/children", (int)getpid());
+        g_autofree char *text = NULL;
+
+        while (g_file_get_contents(path, &text, NULL, NULL) && *text) {
+                g_auto(GStrv) pids = g_strsplit(g_strchomp(text), " ", -1);
+
+                for (char **pid = pids; *pid; pid++)
+                        kill((pid_t)g_ascii_strtoll(*pid, NULL, 10), SIGKILL);
+                if (waitpid(-1, NULL, 0) < 0)
+                        break;
+                g_clear_pointer(&text, g_free);
+        }
+}
+
+/* Returns in a child; the parent stays to see that nothing outlives it. */
+static void start_under_guard(void)
+{
+        int status = 0;
+        pid_t pid;
+
+        g_assert_cmpint(prctl(PR_SET_CHILD_SUBREAPER, 1), ==, 0);
+        pid = fork();
+        g_assert_cmpint(pid, >=, 0);
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                g_assert_cmpint(prctl(PR_SET_CHILD_SUBREAPER, 1), ==, 0);
+                return;
+        }
+        waitpid(pid, &status, 0);
+        end_children();
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
 int main(int argc, char **argv)
 {
+        start_under_guard();
         g_test_init(&argc, &argv, NULL);
-        g_assert_cmpint(prctl(PR_SET_CHILD_SUBREAPER, 1), ==, 0);
         g_test_add("/tool/hand-over/calls", struct fixture, "2", set_up, test_calls, tear_down);
         g_test_add("/tool/hand-over/calls-main-loop", struct fixture, "0", set_up, test_calls,
                    tear_down);

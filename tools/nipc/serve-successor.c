@@ -45,7 +45,7 @@ static GSubprocess *spawn(const struct nipc_server_config *config, struct nipc_s
         int listen_copy, lock_copy;
         int r;
 
-        /* A successor with the lock would take its file for his own, and remove it in the end. */
+        /* The manager starts the next one, and would not know of ours. */
         if (config->listen_fd && !config->lock_fd) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
                             "the socket is another's, who keeps it: end this provider, and clients "

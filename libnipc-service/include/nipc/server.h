@@ -307,11 +307,10 @@ int nipc_server_drain(struct nipc_server *server, uint32_t timeout_ms);
  *      that were begun well, and leaves the endpoint's files to the successor. Clients find their
  *      sessions closed between two calls, and reconnect in the next.
  * Both close the copies when that is over. If the successor fails in step 2, go on as if nothing
- * had been. Not for a listen_fd of a service manager: the successor would take its file for his.
- * doc/running.md says what happens when one of them is killed.
+ * had been.
  *
- * Between 2 and 3 either may end, or crash: the endpoint stays with the other. The socket of a
- * service manager stays his through any number of hand-overs.
+ * Between 2 and 3 either may end, or crash: the endpoint stays with the other, see doc/running.md.
+ * The socket of a service manager stays his through any number of hand-overs.
  *
  * dup_fds: the caller owns both, closed on exec. Returns 0, -EINVAL (or drained), -ECHILD,
  * -EMFILE.
