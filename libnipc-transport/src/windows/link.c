@@ -198,7 +198,7 @@ int nipc__link_flush(struct nipc_session *session, uint64_t deadline_ns)
         return error ? nipc__session_cancelled_or(session, error) : 0;
 }
 
-static int gather(struct nipc__pipe *pipe, const struct iovec *iov, size_t n_iov, size_t *ret_size)
+static int gather(struct nipc__pipe *pipe, const struct iovec *iov, size_t n_iov)
 {
         size_t size = 0, at = 0, i;
         uint8_t *tx;
@@ -217,7 +217,7 @@ static int gather(struct nipc__pipe *pipe, const struct iovec *iov, size_t n_iov
                 memcpy(pipe->tx + at, iov[i].iov_base, iov[i].iov_len);
                 at += iov[i].iov_len;
         }
-        *ret_size = size;
+        pipe->tx_size = size;
         return 0;
 }
 
@@ -226,21 +226,17 @@ ssize_t nipc__link_send(struct nipc_session *session, const struct iovec *iov, s
 {
         struct nipc__pipe *pipe = session->link.pipe;
         DWORD error;
-        size_t size = 0;
         int r;
 
         r = nipc__link_flush(session, deadline_ns); /* the one before */
         if (r == 0)
-                r = gather(pipe, iov, n_iov, &size); /* one packet is one write */
+                r = gather(pipe, iov, n_iov); /* one packet is one write */
         if (r < 0)
                 return r;
-        error = WriteFile(pipe->handle, pipe->tx, (DWORD)size, NULL, &pipe->write) ? 0
-                                                                                   : GetLastError();
-        if (error == ERROR_IO_PENDING)
-                pipe->is_writing = true;
-        else if (error)
+        error = nipc__pipe_write(pipe);
+        if (error)
                 return nipc__session_cancelled_or(session, nipc__system_error(error));
-        return (ssize_t)size;
+        return (ssize_t)pipe->tx_size;
 }
 
 int nipc__link_send_fd(struct nipc_session *session, const void *buf, size_t size, int fd)

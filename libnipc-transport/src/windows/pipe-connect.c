@@ -126,6 +126,8 @@ int nipc__link_check_server(struct nipc_session *session, const struct nipc_sess
         if (GetNamedPipeServerProcessId(handle, &pid))
                 session->peer.pid = (int64_t)pid;
         r = nipc__identity_of_owner(handle, &owner);
+        if (r < 0 && session->peer.pid >= 0) /* no owner that we could see: whose process is it? */
+                r = nipc__identity_of_pid((DWORD)session->peer.pid, &owner);
         if (r == 0)
                 session->peer.uid = nipc__identity_hash(&owner);
         if (config->trust_any_server)

@@ -126,22 +126,35 @@ static int make_instance(struct nipc__pipe_server *server, struct instance *inst
         return r;
 }
 
+/* Returns whether the connect ended with the thread that began it, and was begun again. */
+static bool look_at(struct nipc__pipe_server *server, struct instance *instance)
+{
+        DWORD n;
+
+        if (!instance->handle || instance->is_connected ||
+            !HasOverlappedIoCompleted(&instance->connect))
+                return false;
+        instance->is_connected = true; /* or it failed: the client's first read says so */
+        return !GetOverlappedResult(instance->handle, &instance->connect, &n, FALSE) &&
+               GetLastError() == ERROR_OPERATION_ABORTED && start_connect(server, instance) == 0;
+}
+
 /* Under the lock: sets or resets the event by what there is. Returns one with a client, or NULL. */
 static struct instance *find_connected(struct nipc__pipe_server *server)
 {
         struct instance *found = NULL;
+        bool is_again;
+        uint32_t i;
 
-        ResetEvent(server->event);
-        for (uint32_t i = 0; i < server->n_instances; i++) {
-                struct instance *instance = &server->instances[i];
-
-                if (!instance->handle)
-                        continue;
-                if (!instance->is_connected && HasOverlappedIoCompleted(&instance->connect))
-                        instance->is_connected = true; /* or failed: the client's first read says */
-                if (instance->is_connected && !found)
-                        found = instance;
-        }
+        do { /* to begin again resets the event, which may have been set for another */
+                is_again = false;
+                ResetEvent(server->event);
+                for (i = 0; i < server->n_instances; i++)
+                        is_again |= look_at(server, &server->instances[i]);
+        } while (is_again);
+        for (i = 0; i < server->n_instances && !found; i++)
+                if (server->instances[i].handle && server->instances[i].is_connected)
+                        found = &server->instances[i];
         if (found)
                 SetEvent(server->event);
         return found;
@@ -203,7 +216,9 @@ static int server_open(struct nipc__pipe_server *server, const struct nipc_liste
                 return r;
         for (i = 0; server->name[i]; i++)
                 server->path[i] = (char)server->name[i];
-        server->buffer_bytes = NIPC__MAX(config->packet_size, NIPC__PIPE_PACKET_SIZE);
+        /* As much as a socket takes. It is spent on what is written only. */
+        server->buffer_bytes =
+                NIPC__MAX(2 * NIPC__MIN(config->packet_size, 1u << 30), 4 * NIPC__PIPE_PACKET_SIZE);
         r = make_security(server, config->mode);
         if (r == 0)
                 r = take_name(server);

@@ -89,6 +89,10 @@ struct nipc__pipe *nipc__pipe_free(struct nipc__pipe *pipe)
 /* A read ended, well or not. */
 static void note_read(struct nipc__pipe *pipe, DWORD error, DWORD n)
 {
+        if (error == ERROR_OPERATION_ABORTED) { /* by the end of the thread that began it */
+                pipe->state = NIPC__PIPE_IDLE;
+                return;
+        }
         if (error && error != ERROR_MORE_DATA) {
                 pipe->state = NIPC__PIPE_ENDED;
                 pipe->error = nipc__system_error(error);
@@ -104,7 +108,8 @@ static void note_read(struct nipc__pipe *pipe, DWORD error, DWORD n)
                 SetEvent(pipe->read.hEvent); /* not all ends that come at once set it */
 }
 
-bool nipc__pipe_look(struct nipc__pipe *pipe)
+/* As nipc__pipe_look(), which does it again if a read was begun by a thread that is gone. */
+static bool look_once(struct nipc__pipe *pipe)
 {
         DWORD n = 0, error;
 
@@ -130,6 +135,26 @@ bool nipc__pipe_look(struct nipc__pipe *pipe)
         return true;
 }
 
+bool nipc__pipe_look(struct nipc__pipe *pipe)
+{
+        bool is_there;
+
+        do {
+                is_there = look_once(pipe);
+        } while (is_there && pipe->state == NIPC__PIPE_IDLE);
+        return is_there;
+}
+
+DWORD nipc__pipe_write(struct nipc__pipe *pipe)
+{
+        DWORD error = WriteFile(pipe->handle, pipe->tx, (DWORD)pipe->tx_size, NULL, &pipe->write)
+                              ? 0
+                              : GetLastError();
+
+        pipe->is_writing = error == ERROR_IO_PENDING;
+        return pipe->is_writing ? 0 : error;
+}
+
 bool nipc__pipe_is_written(struct nipc__pipe *pipe, int *ret_error)
 {
         DWORD n, error;
@@ -143,6 +168,11 @@ bool nipc__pipe_is_written(struct nipc__pipe *pipe, int *ret_error)
         if (error == ERROR_IO_INCOMPLETE)
                 return false;
         pipe->is_writing = false;
+        if (error == ERROR_OPERATION_ABORTED) { /* by the end of the thread that began it */
+                error = nipc__pipe_write(pipe);
+                if (pipe->is_writing)
+                        return false;
+        }
         if (error)
                 *ret_error = nipc__system_error(error);
         return true;

@@ -8,7 +8,8 @@
  * message comes: nothing is taken back when a wait ends, and to look again costs no system call.
  * It takes the beginning of a message, which is all of most; the rest is read to where it belongs.
  *
- * All of this is for the thread that uses the session.
+ * All of this is for the thread that uses the session, which may be another one later: the system
+ * ends what a thread began when that thread ends, and then it is begun again.
  */
 
 #include <stdbool.h>
@@ -44,6 +45,7 @@ struct nipc__pipe {
         bool is_writing;
         OVERLAPPED write;
         uint8_t *tx; /* of the write */
+        size_t tx_size;
         size_t tx_capacity;
         struct nipc__pipe_watch
                 *watch; /* of the completion port that the pipe belongs to, or NULL */
@@ -56,6 +58,9 @@ struct nipc__pipe *nipc__pipe_free(struct nipc__pipe *pipe);
 
 /* Whether a message, or the end, is there. If not, a read is under way. */
 bool nipc__pipe_look(struct nipc__pipe *pipe);
+
+/* Writes the first tx_size bytes of tx. Returns 0, also when that goes on, or an error. */
+DWORD nipc__pipe_write(struct nipc__pipe *pipe);
 
 /* Whether no write is under way any more; *ret_error: how the last one ended, 0 or an errno. */
 bool nipc__pipe_is_written(struct nipc__pipe *pipe, int *ret_error);

@@ -56,6 +56,7 @@ struct nipc_poller {
         HANDLE pool_timer;
         uint64_t n_batches;
         atomic_bool is_woken;
+        bool was_full; /* of hot sessions: all else has its turn first */
         bool is_polled;
 };
 
@@ -548,8 +549,17 @@ static int wait_once(struct nipc_poller *poller, uint64_t deadline_ns,
         int n;
 
         poller->n_batches++;
+        if (poller->was_full) {
+                poller->was_full = false;
+                n = take_hints(poller, 0, events, 0, max_events);
+                if (n < max_events)
+                        n = look_at_rest(poller, events, n, max_events);
+                if (n > 0)
+                        return n;
+        }
         n = look_at_hot(poller, events, max_events);
-        if (n == max_events)
+        poller->was_full = n == max_events;
+        if (poller->was_full)
                 return n;
         timeout_ms = n || deadline_ns <= NIPC_DEADLINE_SPIN
                              ? 0
