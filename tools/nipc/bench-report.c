@@ -41,6 +41,7 @@ void bench_report_columns(FILE *csv)
         fputs("scenario,profile,placement,target_rps,repeat,duration_s,throughput,p50_us,p99_us,"
               "p999_us,client_cpu,server_cpu\n",
               csv);
+        fflush(csv); /* or a child that ends would say it again */
 }
 
 void bench_report_row(const struct bench *bench, const struct bench_track *track, gint64 repeat)
