@@ -169,7 +169,7 @@ static void test_threads_come_and_go(void)
 /* ---- handlers -------------------------------------------------------------------------------- */
 
 static struct nipc_lane *the_lane;
-static volatile uint64_t n_handled, n_handler_refused;
+static _Atomic uint64_t n_handled, n_handler_refused;
 static _Atomic bool is_over;
 
 static void handle(int signal)
