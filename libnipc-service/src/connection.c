@@ -205,18 +205,35 @@ static bool is_too_many(const struct nipc_server *server, const struct nipc_head
                header->item_count > server->config.max_batch_items;
 }
 
+/*
+ * Nothing more is read for now: there are as many requests in hand as may be, or the session will
+ * end once they are answered.
+ */
+static bool conn_park(struct nipc__worker *worker, struct nipc__conn *conn)
+{
+        conn->is_full = true;
+        conn->n_end_events = 0;
+        if (conn->state == NIPC__CONN_READY && /* else conn_flush() does it */
+            nipc_poller_update_session(worker->poller, conn->session, 0) < 0)
+                nipc__conn_close(worker, conn);
+        return false;
+}
+
 /* The answer is on its way as said by r, or the session is lost. Returns whether to read on. */
 static bool conn_answered(struct nipc__worker *worker, struct nipc__conn *conn, int r, bool is_last)
 {
         if (NIPC__LIKELY(!r && !is_last))
                 return true;
+        if (is_last)
+                conn->is_closing = conn->is_full = true;
         if (!r) {
+                if (NIPC__UNLIKELY(conn->n_tasks))
+                        return conn_park(worker, conn);
                 conn_close_answered(worker, conn);
                 return false;
         }
         if (!nipc__conn_attach(worker, conn))
                 return false;
-        conn->is_closing = is_last;
         conn->state = NIPC__CONN_FLUSHING;
         if (r == -EAGAIN && nipc_session_has_pending(conn->session) &&
             nipc_poller_update_session(worker->poller, conn->session, NIPC_EVENT_OUT) == 0) {
@@ -240,23 +257,9 @@ static void observe_too_large(struct nipc__worker *worker, const struct nipc__co
                                     worker->server->config.max_request_bytes);
 }
 
-/*
- * Nothing more is read for now: there are as many requests in hand as may be, or the session will
- * end once they are answered.
- */
-static bool conn_park(struct nipc__worker *worker, struct nipc__conn *conn)
-{
-        conn->is_full = true;
-        conn->n_end_events = 0;
-        if (conn->state == NIPC__CONN_READY && /* else conn_flush() does it */
-            nipc_poller_update_session(worker->poller, conn->session, 0) < 0)
-                nipc__conn_close(worker, conn);
-        return false;
-}
-
-/* A request that is handled beside others, or is too large. Returns whether to read on. */
+/* A request that is handled beside others. Returns whether to read on. */
 static bool conn_submit(struct nipc__worker *worker, struct nipc__conn *conn,
-                        const struct nipc_message *message, bool is_too_large)
+                        const struct nipc_message *message)
 {
         struct nipc__task *task = nipc__task_new(worker, conn, message);
         int r;
@@ -266,16 +269,9 @@ static bool conn_submit(struct nipc__worker *worker, struct nipc__conn *conn,
                                          NIPC_TRANSPORT_STATUS_INTERNAL_ERROR);
                 return conn_answered(worker, conn, r, true);
         }
-        task->is_too_large = is_too_large;
-        if (!is_too_large) {
-                nipc__dispatch_begin(worker, task);
-                nipc__task_post(task);
-                return conn->n_tasks < worker->server->tasks.max_per_session ||
-                       conn_park(worker, conn);
-        }
-        task->result = -EMSGSIZE;
-        nipc__conn_finished(worker, task);
-        return false;
+        nipc__dispatch_begin(worker, task);
+        nipc__task_post(task);
+        return conn->n_tasks < worker->server->tasks.max_per_session || conn_park(worker, conn);
 }
 
 /* It was broken, or half there, and gets no answer. */
@@ -298,7 +294,7 @@ static bool conn_request(struct nipc__worker *worker, struct nipc__conn *conn, i
                 if (NIPC__LIKELY(!is_too_many(worker->server, header))) {
                         if (NIPC__UNLIKELY(worker->server->tasks.max_per_session) &&
                             header->code == worker->server->handler.code)
-                                return conn_submit(worker, conn, message, false);
+                                return conn_submit(worker, conn, message);
                         r = nipc__dispatch(worker, conn, message, &is_last);
                         return conn_answered(worker, conn, r, is_last);
                 }
@@ -307,8 +303,6 @@ static bool conn_request(struct nipc__worker *worker, struct nipc__conn *conn, i
         if (received == -EMSGSIZE && header->kind == NIPC_KIND_REQUEST) {
                 nipc__server_note_request(worker->server, header->payload_len);
                 observe_too_large(worker, conn, header);
-                if (conn->n_tasks)
-                        return conn_submit(worker, conn, message, true);
                 r = nipc__dispatch_error(worker, conn, message,
                                          NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
                 return conn_answered(worker, conn, r, true);
@@ -442,21 +436,10 @@ bool nipc__conn_attach(struct nipc__worker *worker, struct nipc__conn *conn)
 
 /* ---- answers to requests that were handled beside others ------------------------------------ */
 
-/* What can be answered now. Those that end the session come when nothing else is owed. */
-static struct nipc__task *conn_next_finished(const struct nipc__conn *conn)
-{
-        const struct nipc__list *from = &conn->done;
-
-        if (nipc__list_is_empty(from) && conn->n_failed == conn->n_tasks)
-                from = &conn->failed;
-        return nipc__list_is_empty(from) ? NULL
-                                         : NIPC__CONTAINER_OF(from->next, struct nipc__task, link);
-}
-
 /* Reads again once half of what may be in hand was answered: not one by one. */
 static bool conn_unpark(struct nipc__worker *worker, struct nipc__conn *conn)
 {
-        if (!conn->is_full || conn->n_failed ||
+        if (!conn->is_full || conn->is_closing ||
             conn->n_tasks > worker->server->tasks.max_per_session / 2)
                 return true;
         conn->is_full = false;
@@ -470,18 +453,21 @@ static bool conn_unpark(struct nipc__worker *worker, struct nipc__conn *conn)
 static void conn_answer_finished(struct nipc__worker *worker, struct nipc__conn *conn)
 {
         struct nipc__task *task;
-        bool is_last;
+        bool is_error;
         int r;
 
-        while ((task = conn_next_finished(conn))) {
-                is_last = task->result && conn->n_tasks == 1;
+        while (conn->state == NIPC__CONN_READY && !nipc__list_is_empty(&conn->done)) {
+                task = NIPC__CONTAINER_OF(conn->done.next, struct nipc__task, link);
+                is_error = task->result != 0;
                 r = nipc__dispatch_finish(worker, conn, task);
-                conn->n_failed -= task->result != 0;
                 nipc__task_free(task);
-                if (!conn_answered(worker, conn, r, is_last))
-                        return;
+                (void)conn_answered(worker, conn, r, is_error);
         }
-        if (conn_unpark(worker, conn) && worker->drain_ns && conn_read(worker, conn))
+        if (conn->state != NIPC__CONN_READY)
+                return;
+        if (conn->is_closing && !conn->n_tasks)
+                conn_close_answered(worker, conn);
+        else if (conn_unpark(worker, conn) && worker->drain_ns && conn_read(worker, conn))
                 conn_settle(worker, conn);
 }
 
@@ -494,9 +480,7 @@ void nipc__conn_finished(struct nipc__worker *worker, struct nipc__task *task)
                 return;
         }
         task->is_back = true;
-        nipc__list_append(task->result ? &conn->failed : &conn->done, &task->link);
-        if (task->result && !conn->n_failed++)
-                conn_park(worker, conn);
+        nipc__list_append(&conn->done, &task->link);
         if (conn->state == NIPC__CONN_READY)
                 conn_answer_finished(worker, conn);
 }
@@ -515,16 +499,12 @@ static bool conn_flush(struct nipc__worker *worker, struct nipc__conn *conn)
                 nipc__conn_close(worker, conn);
                 return false;
         }
-        if (conn->is_closing) {
-                conn_close_answered(worker, conn);
-                return false;
-        }
         conn->state = NIPC__CONN_READY;
         nipc__worker_wait_for(worker, conn, NIPC__WAIT_NONE);
         if (nipc_poller_update_session(worker->poller, conn->session,
                                        conn->is_full ? 0 : NIPC_EVENT_IN) < 0)
                 nipc__conn_close(worker, conn);
-        else if (NIPC__UNLIKELY(conn->n_tasks || conn->is_full))
+        else if (NIPC__UNLIKELY(conn->n_tasks || conn->is_full)) /* is_closing, too */
                 conn_answer_finished(worker, conn);
         else if (worker->drain_ns)
                 return conn_read(worker, conn);

@@ -377,10 +377,6 @@ static int send_finished(struct nipc__worker *worker, struct nipc__conn *conn,
         r = nipc_session_reserve(conn->session, size, &response);
         if (r < 0)
                 return r;
-        if (task->is_too_large) {
-                count_failed(worker, NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED);
-                return reply(conn, &task->header, NIPC_TRANSPORT_STATUS_LIMIT_EXCEEDED, 0);
-        }
         if (task->result)
                 return answer_failed(worker, conn, &task->header, task->result);
         memcpy(response, task->response, size);

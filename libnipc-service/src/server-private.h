@@ -79,7 +79,7 @@ struct nipc__conn {
         uint8_t state;              /* enum nipc__conn_state */
         uint8_t wait;               /* enum nipc__wait */
         bool is_counted;            /* in n_sessions */
-        bool is_closing;            /* ends when what is pending was sent */
+        bool is_closing;            /* ends when what is in hand was answered, and that was sent */
         bool is_bursting;           /* the last wake-ups found more than one request */
         bool is_detached;           /* lingered with: not in the poller */
         bool has_asked;             /* at least once */
@@ -91,11 +91,9 @@ struct nipc__conn {
         uint8_t probe_shift;
         uint16_t probe_skip; /* wake-ups until the next look for a second request */
         /* Requests that are handled beside others, see unordered.h. */
-        struct nipc__list tasks;  /* all that were not answered yet */
-        struct nipc__list done;   /* of these, what can be answered */
-        struct nipc__list failed; /* and what is answered last, as it ends the session */
+        struct nipc__list tasks; /* all that were not answered yet */
+        struct nipc__list done;  /* of these, what can be answered */
         uint32_t n_tasks;
-        uint32_t n_failed;
         bool is_full;         /* nothing more is read now: the poller does not watch it */
         uint8_t n_end_events; /* so many since then: what is reported all the same is its end */
 };

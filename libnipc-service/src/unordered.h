@@ -30,14 +30,13 @@ struct nipc__worker;
 
 struct nipc__task {
         struct nipc__list link;      /* in nipc__tasks.open, then in its worker's `finished`; or in
-                                        the connection's `done` or `failed` */
+                                        the connection's `done` */
         struct nipc__list conn_link; /* in the connection's `tasks`; touched by the worker only */
         struct nipc__worker *worker;
         struct nipc__conn *conn; /* NULL: it has ended. Touched by the worker only */
         bool is_taken;           /* by a handler; under nipc__tasks.lock */
-        bool is_back;            /* and waits to be sent, or never was taken; the worker's */
+        bool is_back;            /* and waits to be sent; the worker's */
         bool is_timed;
-        bool is_too_large; /* and was not handled; what it is answered is known */
         uint64_t woken_ns, start_ns, end_ns;
         struct nipc_header header; /* of the request */
         struct nipc_request request;
@@ -75,8 +74,7 @@ void nipc__tasks_wake(struct nipc__tasks *tasks);
 void nipc__tasks_quit(struct nipc__tasks *tasks);
 
 /*
- * Copies a request of our method. Returns NULL when there is no memory. The task is to be posted,
- * or, with a result, to be failed.
+ * Copies a request of our method. Returns NULL when there is no memory.
  */
 struct nipc__task *nipc__task_new(struct nipc__worker *worker, struct nipc__conn *conn,
                                   const struct nipc_message *message);

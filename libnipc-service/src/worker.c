@@ -258,7 +258,6 @@ static int worker_assign(struct nipc__worker *worker, struct nipc_session *sessi
         nipc__list_init(&conn->wait_link);
         nipc__list_init(&conn->tasks);
         nipc__list_init(&conn->done);
-        nipc__list_init(&conn->failed);
         conn->wait = NIPC__WAIT_NONE;
         conn->session = session;
         conn->state = NIPC__CONN_HANDSHAKE;

@@ -131,11 +131,10 @@ struct nipc_server_config {
          * in the socket or ring, or in the client. For handlers that block, or take long: each
          * request is copied and changes threads twice, some 10 to 50 us. n_workers threads then
          * only handle requests, of all sessions in the order in which they came, and as many more
-         * read and write. A session ends after an error answer, which is therefore the last: the
-         * other requests in hand are answered first, and no more are taken; short of memory for a
-         * request the session ends at once. Batches and lookups are
-         * not split. Needs n_workers of 1 or more, else -EINVAL. SHM_HYBRID sessions have one
-         * request at a time, whatever this is.
+         * read and write. After an error answer no more requests are taken, and the session ends
+         * when those in hand have been answered. Batches and lookups are not split. Needs n_workers
+         * of 1 or more, else -EINVAL. SHM_HYBRID sessions have one request at a time, whatever this
+         * is.
          */
         uint32_t max_concurrent_requests;
 };
