@@ -177,6 +177,7 @@ static void test_plan(struct fixture *fixture, gconstpointer data)
                 LIMIT("--max-total-bytes", "12345678", max_total_bytes, true),
                 LIMIT("--max-split-bytes", "1234567", max_split_bytes, false),
                 LIMIT("--split-items", "4294967295", split_items, false),
+                LIMIT("--max-concurrent-requests", "5", max_concurrent_requests, false),
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(limits); i++) {
@@ -237,11 +238,22 @@ static void test_split(struct fixture *fixture, gconstpointer data)
 static void test_usage(struct fixture *fixture, gconstpointer data)
 {
         static const char *const wrong[] = {
-                "--split-items=x",      "--split-items=4294967296", "--split-items=",
-                "--lock-fd=5",          "--max-total-bytes=-1",     "--max-bytes-per-uid=-1",
-                "--max-descriptors=-1", "--max-handshakes=-1",      "--max-sessions-per-uid=-1",
-                "--max-split-bytes=-1", "--drain-timeout=-1",       "--handshake-timeout=-1",
-                "--request-timeout=-1", "--response-timeout=-1",    "--max-sessions=4294967296",
+                "--split-items=x",
+                "--split-items=4294967296",
+                "--split-items=",
+                "--lock-fd=5",
+                "--max-total-bytes=-1",
+                "--max-bytes-per-uid=-1",
+                "--max-descriptors=-1",
+                "--max-handshakes=-1",
+                "--max-sessions-per-uid=-1",
+                "--max-split-bytes=-1",
+                "--drain-timeout=-1",
+                "--handshake-timeout=-1",
+                "--request-timeout=-1",
+                "--response-timeout=-1",
+                "--max-sessions=4294967296",
+                "--max-concurrent-requests=-1",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
@@ -255,6 +267,9 @@ static void test_usage(struct fixture *fixture, gconstpointer data)
         }
         g_assert_cmpint(process_nipc(fixture->run_dir, NULL, NULL, "serve", "increment", "--fd=3",
                                      "--lock-fd=2", NULL),
+                        ==, 2);
+        g_assert_cmpint(process_nipc(fixture->run_dir, NULL, NULL, "serve", "increment",
+                                     "--workers=0", "--max-concurrent-requests=2", NULL),
                         ==, 2);
 }
 

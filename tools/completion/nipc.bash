@@ -59,7 +59,8 @@ _nipc()
         '') words="$commands $globals --version" ;;
         serve) words='apps-lookup cgroups-lookup cgroups-snapshot echo increment ip-to-asn
                 pid-traffic string-reverse --name --source --method --profiles --workers --log
-                --max-request-bytes --max-response-bytes --max-batch-items --max-sessions
+                --max-request-bytes --max-response-bytes --max-batch-items
+                --max-concurrent-requests --max-sessions
                 --max-sessions-per-uid --max-handshakes --max-descriptors --max-total-bytes
                 --max-bytes-per-uid --handshake-timeout --request-timeout --response-timeout
                 --drain-timeout --split-items --max-split-bytes --plan --fd --lock-fd' ;;

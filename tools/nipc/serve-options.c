@@ -45,6 +45,9 @@ bool serve_options_parse(struct serve_options *options, int *argc, char ***argv,
                  "Largest response payload", "N"},
                 {"max-batch-items", 0, 0, G_OPTION_ARG_INT64, &options->max_batch_items,
                  "Most items in a batch (default: 65536)", "N"},
+                {"max-concurrent-requests", 0, 0, G_OPTION_ARG_INT64,
+                 &options->max_concurrent_requests,
+                 "Requests of one client that are handled side by side (default: 1)", "N"},
                 {"max-sessions", 0, 0, G_OPTION_ARG_INT64, &options->max_sessions,
                  "Most clients at a time (default: 1024)", "N"},
                 {"max-sessions-per-uid", 0, 0, G_OPTION_ARG_INT64, &options->max_sessions_per_uid,
@@ -124,6 +127,8 @@ static bool read_limits(const struct serve_options *options, struct nipc_server_
                check_u32("--max-response-bytes", options->max_response_bytes,
                          &config->max_response_bytes) &&
                check_u32("--max-batch-items", options->max_batch_items, &config->max_batch_items) &&
+               check_u32("--max-concurrent-requests", options->max_concurrent_requests,
+                         &config->max_concurrent_requests) &&
                check_u32("--max-sessions", options->max_sessions, &config->max_sessions) &&
                check_u32("--max-sessions-per-uid", options->max_sessions_per_uid,
                          &config->max_sessions_per_uid) &&
@@ -135,12 +140,20 @@ static bool read_limits(const struct serve_options *options, struct nipc_server_
                check_u32("--max-split-bytes", options->max_split_bytes, &config->max_split_bytes);
 }
 
+static bool check_concurrent(const struct nipc_server_config *config)
+{
+        if (config->max_concurrent_requests < 2 || config->n_workers)
+                return true;
+        command_usage(&command_serve, "--max-concurrent-requests needs --workers of 1 or more");
+        return false;
+}
+
 bool serve_options_read(const struct serve_options *options, struct nipc_server_config *config,
                         uint32_t *ret_drain_timeout_ms)
 {
         return number_check_u32(&command_serve, "--workers", options->workers, 0, 1024,
                                 &config->n_workers) &&
-               read_limits(options, config) &&
+               read_limits(options, config) && check_concurrent(config) &&
                read_split_items(options->split_items, &config->split_items) &&
                check_u32("--handshake-timeout", options->handshake_timeout_ms,
                          &config->handshake_timeout_ms) &&

@@ -19,6 +19,7 @@ struct serve_options {
         gint64 max_request_bytes;
         gint64 max_response_bytes;
         gint64 max_batch_items;
+        gint64 max_concurrent_requests;
         gint64 max_sessions;
         gint64 max_sessions_per_uid;
         gint64 max_handshakes;
