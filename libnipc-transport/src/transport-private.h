@@ -213,6 +213,23 @@ struct nipc__watch {
         uint32_t n_misses; /* looks of a caller in vain */
 };
 
+/*
+ * Adds to the n events of a poller's batch. A session that is named twice, by memory and by the
+ * kernel, or for both of its descriptors, is one event. Returns how many there are now.
+ */
+static inline int nipc__watch_add_event(struct nipc__watch *watch, uint64_t batch, uint32_t there,
+                                        struct nipc_poller_event *events, int n)
+{
+        if (watch->batch == batch) {
+                events[watch->batch_index].events |= there;
+                return n;
+        }
+        watch->batch = batch;
+        watch->batch_index = n;
+        events[n] = (struct nipc_poller_event){watch->userdata, there};
+        return n + 1;
+}
+
 struct nipc_session {
         const struct nipc__plane_ops *plane; /* NULL until the handshake is complete */
         struct nipc__link link;

@@ -2,22 +2,16 @@
 
 /* What a session takes, by profile, see <nipc/cost.h>: what is made in plane.c is counted here. */
 
+#include "cost-private.h"
 #include "futex.h"
 #include "ring.h"
 #include "shm.h"
 #include "stdaux.h"
 #include "transport-private.h"
-#include <nipc/cost.h>
 #include <unistd.h>
 
 /* What watch.c and fault.c keep of a region; generous. */
 #define WATCH_BYTES 512u
-
-/* Two words before each block, and its size rounded up: what allocators of today take at most. */
-static uint64_t heap_block(size_t size)
-{
-        return ((uint64_t)size + 15) / 16 * 16 + 16;
-}
 
 static uint64_t pages(uint64_t bytes)
 {
@@ -28,14 +22,14 @@ static uint64_t pages(uint64_t bytes)
 
 static void add_ring(struct nipc_session_cost *cost, uint32_t max_response, uint32_t max_ring_bytes)
 {
-        cost->heap_bytes += heap_block(sizeof(struct nipc__ring) + NIPC__RING_CELL);
+        cost->heap_bytes += nipc__heap_block(sizeof(struct nipc__ring) + NIPC__RING_CELL);
         cost->shared_bytes += nipc__ring_get_memory_bytes(max_response, max_ring_bytes);
         cost->n_mappings += 4; /* ours and the peer's, the records of each twice */
 }
 
 static void add_shm(struct nipc_session_cost *cost, uint32_t max_request, uint32_t max_response)
 {
-        cost->heap_bytes += heap_block(sizeof(struct nipc__shm)) + WATCH_BYTES;
+        cost->heap_bytes += nipc__heap_block(sizeof(struct nipc__shm)) + WATCH_BYTES;
         cost->shared_bytes += pages(NIPC__SHM_HEADER_BYTES + (uint64_t)max_request + max_response +
                                     2 * (NIPC_HEADER_SIZE + 64));
         cost->n_mappings++;
@@ -43,27 +37,13 @@ static void add_shm(struct nipc_session_cost *cost, uint32_t max_request, uint32
         cost->n_sessions_per_thread = NIPC__FUTEX_WAITV_MAX - 1;
 }
 
-NIPC__EXPORT int nipc_session_get_cost(uint32_t profile, uint32_t max_request_payload_bytes,
-                                       uint32_t max_response_payload_bytes, uint32_t max_ring_bytes,
-                                       struct nipc_session_cost *ret_cost)
+void nipc__cost_add_system(struct nipc_session_cost *cost, uint32_t profile, uint32_t max_request,
+                           uint32_t max_response, uint32_t max_ring_bytes)
 {
-        struct nipc_session_cost cost = {0};
-        const uint64_t messages = 2 * NIPC_HEADER_SIZE + (uint64_t)max_request_payload_bytes +
-                                  max_response_payload_bytes;
-
-        if (!ret_cost || ret_cost->size < sizeof(size_t) || !profile || profile & (profile - 1))
-                return -EINVAL;
-        if (!(profile & NIPC__AVAILABLE_PROFILES))
-                return -EPROTONOSUPPORT;
-        cost.heap_bytes = heap_block(sizeof(struct nipc_session));
-        cost.message_bytes = messages + 2 * NIPC__MIN_RECEIVE_BUFFER;
-        cost.n_descriptors = 1;
+        cost->n_descriptors++; /* the socket */
         if (profile == NIPC_PROFILE_RING)
-                add_ring(&cost, max_response_payload_bytes,
+                add_ring(cost, max_response,
                          max_ring_bytes ? max_ring_bytes : NIPC__DEFAULT_RING_BYTES);
         if (profile == NIPC_PROFILE_SHM_HYBRID)
-                add_shm(&cost, max_request_payload_bytes, max_response_payload_bytes);
-        cost.size = ret_cost->size;
-        memcpy(ret_cost, &cost, NIPC__MIN(ret_cost->size, sizeof(cost)));
-        return 0;
+                add_shm(cost, max_request, max_response);
 }

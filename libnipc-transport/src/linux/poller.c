@@ -244,25 +244,6 @@ static bool has_hot_event(const void *arg)
         return false;
 }
 
-/*
- * Adds to the events of this batch. A session that memory and the kernel both have news of, or both
- * of its descriptors, is one event. Returns how many there are now.
- */
-static int add_event(struct nipc_poller *poller, struct nipc_session *session, uint32_t there,
-                     struct nipc_poller_event *events, int n)
-{
-        struct nipc__watch *watch = &session->watch;
-
-        if (watch->batch == poller->n_batches) {
-                events[watch->batch_index].events |= there;
-                return n;
-        }
-        watch->batch = poller->n_batches;
-        watch->batch_index = n;
-        events[n] = (struct nipc_poller_event){watch->userdata, there};
-        return n + 1;
-}
-
 /* Looks once at each of them. n: events there are already. Returns how many there are then. */
 static int look_at_hot(struct nipc_poller *poller, struct nipc_poller_event *events, int n,
                        int max_events)
@@ -277,7 +258,8 @@ static int look_at_hot(struct nipc_poller *poller, struct nipc_poller_event *eve
                 next = session->watch.next;
                 there = session->plane->look(session, session->watch.events);
                 if (there) {
-                        n = add_event(poller, session, there, events, n);
+                        n = nipc__watch_add_event(&session->watch, poller->n_batches, there, events,
+                                                  n);
                         if (n == max_events)
                                 poller->hot = next; /* the others first, next time */
                 }
@@ -303,7 +285,8 @@ static int arm_hot(struct nipc_poller *poller, struct nipc_poller_event *events,
                 next = session->watch.next;
                 there = session->plane->arm(session, session->watch.events);
                 if (there)
-                        n = add_event(poller, session, there, events, n);
+                        n = nipc__watch_add_event(&session->watch, poller->n_batches, there, events,
+                                                  n);
                 else
                         cool(poller, session);
                 if (session == last || n == max_events || (n > 0 && !poller->is_polled))
@@ -581,7 +564,8 @@ static int translate(struct nipc_poller *poller, const struct epoll_event *event
         }
         there = session->watch.is_in_memory ? translate_link(poller, session, event->events)
                                             : from_epoll(event->events);
-        return there ? add_event(poller, session, there, events, n) : n;
+        return there ? nipc__watch_add_event(&session->watch, poller->n_batches, there, events, n)
+                     : n;
 }
 
 /* Asks the kernel. Returns how many events there are, the n before included, or an error. */

@@ -20,16 +20,6 @@ NIPC__EXPORT uint64_t nipc_clock_now_ns(void)
         return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec + 1;
 }
 
-NIPC__EXPORT uint64_t nipc_deadline_after_ms(uint64_t timeout_ms)
-{
-        uint64_t now = nipc_clock_now_ns();
-
-        /* UINT64_MAX means never; the largest deadline is one before it, 584 years away. */
-        if (timeout_ms > (NIPC_DEADLINE_NEVER - 1 - now) / NS_PER_MS)
-                return NIPC_DEADLINE_NEVER - 1;
-        return now + timeout_ms * NS_PER_MS;
-}
-
 /* Milliseconds for poll and its like, upwards: 0 only when the deadline has passed. */
 int nipc__deadline_to_poll_ms(uint64_t deadline_ns)
 {

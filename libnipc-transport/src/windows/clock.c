@@ -25,16 +25,6 @@ NIPC__EXPORT uint64_t nipc_clock_now_ns(void)
         return t / f * NS_PER_S + t % f * NS_PER_S / f + 1;
 }
 
-NIPC__EXPORT uint64_t nipc_deadline_after_ms(uint64_t timeout_ms)
-{
-        uint64_t now = nipc_clock_now_ns();
-
-        /* UINT64_MAX means never; the largest deadline is one before it, 584 years away. */
-        if (timeout_ms > (NIPC_DEADLINE_NEVER - 1 - now) / NS_PER_MS)
-                return NIPC_DEADLINE_NEVER - 1;
-        return now + timeout_ms * NS_PER_MS;
-}
-
 uint32_t nipc__deadline_to_wait_ms(uint64_t deadline_ns)
 {
         uint64_t now, ms;

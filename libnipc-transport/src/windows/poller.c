@@ -266,21 +266,6 @@ static uint32_t look(struct nipc_session *session)
         return there;
 }
 
-static int add_event(struct nipc_poller *poller, struct nipc_session *session, uint32_t there,
-                     struct nipc_poller_event *events, int n)
-{
-        struct nipc__watch *watch = &session->watch;
-
-        if (watch->batch == poller->n_batches) {
-                events[watch->batch_index].events |= there;
-                return n;
-        }
-        watch->batch = poller->n_batches;
-        watch->batch_index = n;
-        events[n] = (struct nipc_poller_event){watch->userdata, there};
-        return n + 1;
-}
-
 /* Looks once at each. Those that have nothing cool down. Returns how many events there are. */
 static int look_at_hot(struct nipc_poller *poller, struct nipc_poller_event *events, int max_events)
 {
@@ -295,7 +280,8 @@ static int look_at_hot(struct nipc_poller *poller, struct nipc_poller_event *eve
                 next = session->watch.next;
                 there = look(session);
                 if (there)
-                        n = add_event(poller, session, there, events, n);
+                        n = nipc__watch_add_event(&session->watch, poller->n_batches, there, events,
+                                                  n);
                 else
                         cool(poller, session);
                 if (n == max_events && poller->hot)
@@ -465,7 +451,7 @@ static int tell(struct nipc_poller *poller, struct nipc_session *session,
         if (!there)
                 return n;
         heat(poller, session);
-        return add_event(poller, session, there, events, n);
+        return nipc__watch_add_event(&session->watch, poller->n_batches, there, events, n);
 }
 
 /* What the port has. Returns how many events there are then. */
