@@ -22,7 +22,7 @@
 
 #define BLOCK        256u
 #define SLICE_BLOCKS 8192u /* some 2 million records */
-#define N_CELLS      4096u /* 256 KiB, as a ring of a lane */
+#define N_CELLS      32768u /* 2 MiB, as all rings of a lane together */
 
 struct cell {
         _Alignas(64) uint64_t number;
