@@ -5,7 +5,7 @@
  * Lanes: one-way streams of small records from the threads of a traced program (the agent) to one
  * controller, in memory that both map. Neither waits for the other unless it was told to, and what
  * was written outlives the agent. Nothing goes back, nothing is asked, no session is needed: what
- * the two must share is a descriptor or a path. Layout and rules: doc/lane.md.
+ * the two must share is a descriptor or a path. Layout and rules: doc/lane.md. Linux only so far.
  *
  * A pool is one memory with lanes of equal size. A lane belongs to one thread at a time and has a
  * few rings; the thread fills one, submits it, and takes a spare one that the controller gave back.
