@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define BLOCK        256u
-#define SLICE_BLOCKS 8192u /* some 2 million records */
+#define SLICE_BLOCKS 8192u  /* some 2 million records */
 #define N_CELLS      32768u /* 2 MiB, as all rings of a lane together */
 
 struct cell {
