@@ -2,18 +2,19 @@
 #pragma once
 
 /*
- * A peer that is no peer of ours: plain sockets and bytes, so that the tests can say and see
- * exactly what is on the wire. Nothing here uses the library: it is not to be judged by itself.
+ * A peer that is no peer of ours: plain sockets (on Windows: pipes, as descriptors of the C
+ * library) and bytes, so that the tests can say and see exactly what is on the wire. Nothing here
+ * uses the library: it is not to be judged by itself.
  *
  * All paths are services of util_dir(). All waits end with the watchdog at the latest.
  */
 
+#include "util-os.h"
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 
 #define RAW_HEADER_SIZE 32u
@@ -113,6 +114,9 @@ int raw_bind(const char *service, int type);
 int raw_listen(const char *service, int type, int backlog);
 int raw_connect(const char *service, int type);
 int raw_accept(int listen_fd);
+
+/* Takes the endpoint away, and closes the descriptor. */
+void raw_unlisten(int listen_fd);
 
 /* Connects until the backlog is full. Returns how many descriptors were put into ret_fds. */
 size_t raw_fill_backlog(const char *service, int *ret_fds, size_t max_fds);

@@ -180,6 +180,9 @@ static void test_room(void)
                 continue;
         util_waiting_for("room");
         tap_eq_int(nipc_poller_wait(w.poller, NIPC_DEADLINE_NEVER, w.events, 8), 1);
+        /* A pipe may have kept the one that there was no room for. */
+        util_eq_error(nipc_session_flush(w.pair.client, NIPC_DEADLINE_NOW), 0);
+        request.message_id++;
         util_eq_error(nipc_session_send(w.pair.client, &request, payload, sizeof(payload),
                                         NIPC_DEADLINE_NOW),
                       0);
