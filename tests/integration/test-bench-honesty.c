@@ -5,6 +5,7 @@
  */
 #include "bench.h"
 #include "command.h"
+#include "subject-items.h"
 #include "subject-memory.h"
 #include "subject-nipc.h"
 
@@ -44,7 +45,7 @@ static int lie_snapshot(void *userdata, struct nipc_cgroups_snapshot_builder *bu
         nipc_cgroups_snapshot_builder_init(builder, buf, capacity, *n_items);
         for (uint32_t i = 0; i < *n_items; i++) {
                 struct nipc_cgroups_snapshot_item item = {
-                        .hash = subject_nipc_item_hash(i) + (i + 1 == *n_items),
+                        .hash = subject_item_hash(i) + (i + 1 == *n_items),
                 };
 
                 nipc_cgroups_snapshot_builder_add(builder, &item);

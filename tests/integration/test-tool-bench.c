@@ -2,13 +2,16 @@
 /* `nipc bench`: each subject in each scenario gives its row. How fast is not asked. */
 #include "util-process.h"
 
-static const char *const scenarios[] = {"ping-pong", "pipeline", "batch", "snapshot", "large"};
-static const char *const subjects[] = {"baseline", "shm-hybrid", "ring",        "bare-seqpacket",
-                                       "bare-shm", "bare-futex", "bare-spin128"};
+static const char *const scenarios[] = {"ping-pong", "pipeline", "batch", "pipeline-batch",
+                                        "snapshot",  "lookup",   "large"};
+static const char *const subjects[] = {"baseline",       "shm-hybrid",  "ring",
+                                       "bare-shm",       "bare-futex",  "bare-spin128",
+                                       "bare-seqpacket", "bare-stream", "bare-pipe"};
 
 #define COLUMNS                                                                             \
         "scenario,profile,placement,target_rps,repeat,duration_s,throughput,p50_us,p99_us," \
-        "p999_us,client_cpu,server_cpu"
+        "p999_us,client_cpu,server_cpu,distance_before_ns,distance_after_ns,switches,"      \
+        "server_kb"
 
 struct row {
         const char *scenario;
@@ -17,11 +20,20 @@ struct row {
 
 static gboolean can(const char *subject, const char *scenario)
 {
-        if (g_str_equal(scenario, "snapshot"))
-                return !g_str_has_prefix(subject, "bare-");
-        if (g_str_equal(scenario, "pipeline"))
-                return !g_str_equal(subject, "shm-hybrid");
-        return !g_str_equal(scenario, "large") || !g_str_equal(subject, "bare-seqpacket");
+        const gboolean is_nipc = !g_str_has_prefix(subject, "bare-");
+        const gboolean is_socket = g_str_equal(subject, "bare-seqpacket");
+        const gboolean is_bytes =
+                g_str_equal(subject, "bare-stream") || g_str_equal(subject, "bare-pipe");
+
+        if (g_str_equal(scenario, "lookup"))
+                return is_nipc;
+        if (g_str_has_prefix(scenario, "pipeline") && g_str_equal(subject, "shm-hybrid"))
+                return FALSE;
+        if (g_str_equal(scenario, "ping-pong") || g_str_equal(scenario, "pipeline"))
+                return TRUE;
+        if (g_str_equal(scenario, "snapshot") || g_str_equal(scenario, "large"))
+                return !is_socket && !is_bytes;
+        return !is_bytes;
 }
 
 static int bench(char **ret_out, char **ret_err, const char *line)
@@ -38,7 +50,7 @@ static void check_row(const char *line, const char *scenario, const char *subjec
 {
         g_auto(GStrv) fields = g_strsplit(line, ",", -1);
 
-        g_assert_cmpuint(g_strv_length(fields), ==, 12);
+        g_assert_cmpuint(g_strv_length(fields), ==, 16);
         g_assert_cmpstr(fields[0], ==, scenario);
         g_assert_cmpstr(fields[1], ==, subject);
         for (guint i = 5; i < 10; i++)
@@ -115,6 +127,37 @@ static void test_clients(void)
         g_assert_nonnull(strstr(err, " of bare-epoll ("));
         g_assert_cmpint(bench(NULL, NULL, "clients --clients 0"), ==, 2);
         g_assert_cmpint(bench(NULL, NULL, "clients --clients 8 --rate 100"), ==, 2);
+}
+
+/* A silence, then an answer to each. */
+static void test_idle(void)
+{
+        g_autofree char *out = NULL;
+        g_auto(GStrv) lines = NULL;
+
+        g_assert_cmpint(bench(&out, NULL,
+                              "idle --clients 5 --repeat 1 --profile baseline,ring,bare-epoll"),
+                        ==, 0);
+        lines = g_strsplit(out, "\n", -1);
+        g_assert_cmpuint(g_strv_length(lines), ==, 5);
+        check_row(lines[1], "idle-5", "baseline");
+        check_row(lines[3], "idle-5", "bare-epoll");
+        g_assert_cmpint(bench(NULL, NULL, "idle --rate 100"), ==, 2);
+}
+
+/* As many as asked for, not as long as asked for. */
+static void test_messages(void)
+{
+        g_autofree char *out = NULL;
+        g_auto(GStrv) fields = NULL;
+
+        g_assert_cmpint(bench(&out, NULL, "ping-pong --repeat 1 --messages 300 --profile baseline"),
+                        ==, 0);
+        fields = g_strsplit(strchr(out, '\n') + 1, ",", -1);
+        g_assert_cmpfloat(g_ascii_strtod(fields[5], NULL) * g_ascii_strtod(fields[6], NULL), >,
+                          150);
+        g_assert_cmpfloat(g_ascii_strtod(fields[5], NULL) * g_ascii_strtod(fields[6], NULL), <,
+                          600);
 }
 
 /* Alone and in trouble, in the name of the rows. */
@@ -211,6 +254,8 @@ int main(int argc, char **argv)
         g_test_add_func("/bench/fairness", test_fairness);
         g_test_add_func("/bench/lane", test_lane);
         g_test_add_func("/bench/depths", test_depths);
+        g_test_add_func("/bench/idle", test_idle);
+        g_test_add_func("/bench/messages", test_messages);
         g_test_add_func("/bench/no-leftovers", test_no_leftovers);
         return g_test_run();
 }

@@ -238,7 +238,7 @@ static int run_slice(const struct run *run, struct bench_track *track, int kind)
         return atomic_load(&run->slice->n_wrong) ? -EBADMSG : 0;
 }
 
-static void finish(const struct run *run, struct bench_track *track, gint64 repeat)
+static void finish(const struct run *run, struct bench_track *track)
 {
         const double seconds = (double)track->busy_ns / 1e9;
         const struct bench_result result = {
@@ -252,13 +252,13 @@ static void finish(const struct run *run, struct bench_track *track, gint64 repe
         };
 
         g_array_append_val(track->results, result);
-        bench_report_row(run->bench, track, repeat);
+        bench_report_row(run->bench, run->bench->csv, track, track->results->len - 1);
         track->busy_ns = track->n_done = 0;
         track->client_cpu = track->server_cpu = 0;
         memset(&track->latency, 0, sizeof(track->latency));
 }
 
-static int run_repetition(const struct run *run, struct bench_track *tracks, gint64 repeat)
+static int run_repetition(const struct run *run, struct bench_track *tracks)
 {
         while (tracks[N_KINDS - 1].busy_ns < run->bench->duration_ns)
                 for (int kind = 0; kind < N_KINDS; kind++) {
@@ -269,7 +269,7 @@ static int run_repetition(const struct run *run, struct bench_track *tracks, gin
                                                     lane_subjects[kind].name, g_strerror(-r));
                 }
         for (int kind = 0; kind < N_KINDS; kind++)
-                finish(run, &tracks[kind], repeat);
+                finish(run, &tracks[kind]);
         return COMMAND_SUCCESS;
 }
 
@@ -296,7 +296,7 @@ int bench_run_lane(const struct bench *bench)
                 tracks[kind].results = g_array_new(FALSE, FALSE, sizeof(struct bench_result));
         }
         for (gint64 i = 1; status == COMMAND_SUCCESS && i <= bench->repeat; i++)
-                status = run_repetition(&run, tracks, i);
+                status = run_repetition(&run, tracks);
         if (status == COMMAND_SUCCESS)
                 bench_report_summary(bench, tracks, N_KINDS);
         for (int kind = 0; kind < N_KINDS; kind++)

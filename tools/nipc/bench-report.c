@@ -16,6 +16,8 @@ const char *const bench_scenario_names[SUBJECT_N_SCENARIOS] = {
         [SUBJECT_BATCH] = "batch",         [SUBJECT_SNAPSHOT] = "snapshot",
         [SUBJECT_LARGE] = "large",         [SUBJECT_CLIENTS] = "clients",
         [SUBJECT_FAIRNESS] = "fairness",   [SUBJECT_LANE] = "lane",
+        [SUBJECT_LOOKUP] = "lookup",       [SUBJECT_PIPELINE_BATCH] = "pipeline-batch",
+        [SUBJECT_IDLE] = "idle",
 };
 
 const char *const bench_placement_names[BENCH_N_PLACEMENTS] = {
@@ -29,34 +31,44 @@ char *bench_format_scenario(const struct bench *bench, const struct bench_track 
         static const char *const troubles[] = {"alone", "apart", "flood", "crowd"};
         const char *name = bench_scenario_names[bench->scenario];
 
-        if (bench->scenario == SUBJECT_CLIENTS)
+        if (bench->scenario == SUBJECT_CLIENTS || bench->scenario == SUBJECT_IDLE)
                 return g_strdup_printf("%s-%u", name, bench->options.n_clients);
         if (bench->scenario == SUBJECT_FAIRNESS)
                 return g_strdup_printf("%s-%s", name, troubles[track->options.trouble]);
+        if (bench->sized && bench->scenario == SUBJECT_LARGE)
+                return g_strdup_printf("%s-%u", name, bench->options.bytes);
+        if (bench->sized &&
+            (bench->scenario == SUBJECT_SNAPSHOT || bench->scenario == SUBJECT_LOOKUP ||
+             bench->scenario == SUBJECT_BATCH || bench->scenario == SUBJECT_PIPELINE_BATCH))
+                return g_strdup_printf("%s-%u", name, bench->options.items);
         return g_strdup(name);
 }
 
 void bench_report_columns(FILE *csv)
 {
         fputs("scenario,profile,placement,target_rps,repeat,duration_s,throughput,p50_us,p99_us,"
-              "p999_us,client_cpu,server_cpu\n",
+              "p999_us,client_cpu,server_cpu,distance_before_ns,distance_after_ns,switches,"
+              "server_kb\n",
               csv);
         fflush(csv); /* or a child that ends would say it again */
 }
 
-void bench_report_row(const struct bench *bench, const struct bench_track *track, gint64 repeat)
+void bench_report_row(const struct bench *bench, FILE *csv, const struct bench_track *track,
+                      guint index)
 {
         const struct bench_result *result =
-                &g_array_index(track->results, struct bench_result, track->results->len - 1);
+                &g_array_index(track->results, struct bench_result, index);
         g_autofree char *scenario = bench_format_scenario(bench, track);
 
-        fprintf(bench->csv,
-                "%s,%s,%s,%" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
-                ",%.3f,%.1f,%.3f,%.3f,%.3f,%.3f,%.3f\n",
+        fprintf(csv,
+                "%s,%s,%s,%" G_GINT64_FORMAT
+                ",%u,%.3f,%.1f,%.3f,%.3f,%.3f,%.3f,%.3f,%.0f,%.0f,%.3f,%.0f\n",
                 scenario, track->subject->name, bench_placement_names[bench->placement],
-                bench->rate, repeat, result->duration_s, result->throughput, result->p50_us,
-                result->p99_us, result->p999_us, result->client_cpu, result->server_cpu);
-        fflush(bench->csv);
+                bench->rate, index + 1, result->duration_s, result->throughput, result->p50_us,
+                result->p99_us, result->p999_us, result->client_cpu, result->server_cpu,
+                result->distance_before_ns, result->distance_after_ns, result->switches,
+                result->server_kb);
+        fflush(csv);
 }
 
 static gint compare_doubles(gconstpointer a, gconstpointer b)
@@ -95,6 +107,24 @@ static double get_p99(const struct bench_result *result)
 static double get_cores(const struct bench_result *result)
 {
         return result->client_cpu + result->server_cpu;
+}
+
+/* What matters of a row: the latency where the rate is given, else the throughput. */
+bool bench_track_is_steady(const struct bench *bench, const struct bench_track *track)
+{
+        guint n = track->results->len;
+        g_autofree double *values = g_new(double, n + 1);
+
+        if ((gint64)n < bench->repeat)
+                return false;
+        for (guint i = 0; i < n; i++) {
+                const struct bench_result *result =
+                        &g_array_index(track->results, struct bench_result, i);
+
+                values[i] = bench->rate ? result->p50_us : result->throughput;
+        }
+        qsort(values, n, sizeof(*values), compare_doubles);
+        return values[(3 * n - 1) / 4] - values[n / 4] <= bench->guard->max_spread * values[n / 2];
 }
 
 /* Of a track's results, each divided by that of `base` in the same repetition unless it is NULL. */

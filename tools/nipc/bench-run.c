@@ -5,11 +5,10 @@
  * a second, so that whatever else the machine does meets all of them alike; a server that spins is
  * halted while others are measured. Each slice begins with a round trip that does not count.
  *
- * At a fixed rate latency counts from when a request was due, not from when it could be sent: a
- * stall is charged to every request that it delayed. Otherwise one reading of the clock ends a
- * round trip and begins the next. A pipeline is kept between half full and full; its clock is read
- * once per half, so that latency counts from before the first of a half was sent until after the
- * last of one was received.
+ * How far apart the two CPUs are is measured before and after each repetition, by a line of memory
+ * that goes there and back. With a guard, a repetition in which that changed does not count and is
+ * made again, and as long as a row's repetitions disagree more are made of all rows, up to a limit;
+ * nothing else is ever left out.
  */
 
 #include "bench.h"
@@ -18,17 +17,12 @@
 
 #include <errno.h>
 #include <glib/gstdio.h>
-#include <nipc/clock.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #define SLICE_NS   UINT64_C(100000000)
 #define WARM_UP_NS UINT64_C(50000000)
-#define SPIN_NS    UINT64_C(60000) /* what a sleep overshoots by without slack, at most, mostly */
-#define MAX_DEPTH  256u
 
 /* All tracks of one scenario. */
 struct round {
@@ -37,182 +31,13 @@ struct round {
         guint n_tracks;
 };
 
-/* Whose slice it is: a call is told of its client only. */
-static const struct subject *subject_of_crowd;
-
-/* ---- one slice ------------------------------------------------------------------------------ */
-
-static void wait_until(uint64_t due_ns)
-{
-        uint64_t now = nipc_clock_now_ns();
-        struct timespec ts;
-
-        if (now + SPIN_NS < due_ns) {
-                ts.tv_sec = (time_t)((due_ns - SPIN_NS) / 1000000000);
-                ts.tv_nsec = (long)((due_ns - SPIN_NS) % 1000000000);
-                clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-        }
-        while (nipc_clock_now_ns() < due_ns)
-                continue;
-}
-
-/* One round trip of a crowd of one. */
-static int call_one(struct subject_client *client, uint64_t value)
-{
-        static struct histogram ignored;
-
-        (void)value; /* the crowd has its own */
-        return subject_of_crowd->crowd(client, 0, &ignored);
-}
-
-/* The round trip of every scenario but the pipeline. */
-static int (*choose_call(const struct bench_track *track))(struct subject_client *, uint64_t)
-{
-        switch (track->options.scenario) {
-        case SUBJECT_BATCH:
-                return track->subject->batch;
-        case SUBJECT_SNAPSHOT:
-                return track->subject->snapshot;
-        case SUBJECT_LARGE:
-                return track->subject->large;
-        case SUBJECT_FAIRNESS:
-                return call_one;
-        default:
-                return track->subject->ping;
-        }
-}
-
-/* The kernel may end a sleep 50 us late to save a wake; while we pace it may not. */
-static void set_pacing(bool paced)
-{
-        prctl(PR_SET_TIMERSLACK, paced ? 1UL : 0UL); /* 0: what it was by default */
-}
-
-static int slice_single(const struct bench *bench, struct bench_track *track, uint64_t end_ns)
-{
-        int (*call)(struct subject_client *, uint64_t) = choose_call(track);
-        uint64_t interval_ns = bench->rate ? 1000000000u / (uint64_t)bench->rate : 0;
-        uint64_t step = track->options.scenario == SUBJECT_BATCH ? track->options.items : 1;
-        uint64_t started, now = nipc_clock_now_ns();
-        int r;
-
-        started = now;
-        while (now < end_ns) {
-                if (interval_ns)
-                        wait_until(started);
-                r = call(track->client, track->next_value);
-                if (r < 0)
-                        return r;
-                track->next_value += step;
-                track->n_done += step;
-                now = nipc_clock_now_ns();
-                histogram_record(&track->latency, now - started);
-                started = interval_ns ? started + interval_ns : now;
-        }
-        return 0;
-}
-
-static int slice_pipeline(struct bench_track *track, uint64_t end_ns)
-{
-        uint64_t depth = track->options.depth, half = depth - depth / 2;
-        uint64_t oldest = track->next_value, until, now = nipc_clock_now_ns();
-        uint64_t sent_at[MAX_DEPTH];
-        int r = 0;
-
-        while (now < end_ns || oldest < track->next_value) {
-                while (r == 0 && now < end_ns && track->next_value < oldest + depth) {
-                        sent_at[track->next_value % MAX_DEPTH] = now;
-                        r = track->subject->send(track->client, track->next_value++);
-                }
-                until = MIN(oldest + half, track->next_value);
-                for (uint64_t value = oldest; r == 0 && value < until; value++)
-                        r = track->subject->receive(track->client, value);
-                if (r < 0)
-                        return r;
-                now = nipc_clock_now_ns();
-                track->n_done += until - oldest;
-                for (; oldest < until; oldest++)
-                        histogram_record(&track->latency, now - sent_at[oldest % MAX_DEPTH]);
-        }
-        return 0;
-}
-
-static int slice_crowd(struct bench_track *track, uint64_t end_ns)
-{
-        uint64_t before = track->latency.count;
-        int r = track->subject->crowd(track->client, end_ns, &track->latency);
-
-        track->n_done += track->latency.count - before;
-        return r;
-}
-
-/* A round trip that does not count: the other side is awake and near when we begin. */
-static int touch(struct bench_track *track)
-{
-        static struct histogram ignored;
-        uint64_t value = track->next_value++;
-        int r;
-
-        if (track->options.scenario == SUBJECT_CLIENTS)
-                return track->subject->crowd(track->client, 0, &ignored);
-        if (track->options.scenario != SUBJECT_PIPELINE)
-                return choose_call(track)(track->client, value);
-        r = track->subject->send(track->client, value);
-        return r < 0 ? r : track->subject->receive(track->client, value);
-}
-
-static double process_cpu_seconds(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-        return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static int measure_slice(const struct bench *bench, struct bench_track *track, uint64_t length_ns)
-{
-        double client_cpu = process_cpu_seconds(), server_cpu = subject_cpu_seconds(track->pid);
-        uint64_t start_ns = nipc_clock_now_ns();
-        int r;
-
-        set_pacing(bench->rate > 0);
-        if (bench->scenario == SUBJECT_PIPELINE)
-                r = slice_pipeline(track, start_ns + length_ns);
-        else if (bench->scenario == SUBJECT_CLIENTS)
-                r = slice_crowd(track, start_ns + length_ns);
-        else
-                r = slice_single(bench, track, start_ns + length_ns);
-        set_pacing(false);
-        track->busy_ns += nipc_clock_now_ns() - start_ns;
-        track->client_cpu += process_cpu_seconds() - client_cpu;
-        track->server_cpu += subject_cpu_seconds(track->pid) - server_cpu;
-        return r;
-}
-
-static int run_slice(const struct bench *bench, struct bench_track *track, uint64_t length_ns)
-{
-        int r = track->subject->spins ? subject_resume(track->pid) : 0;
-
-        subject_of_crowd = track->subject;
-        if (r == 0 && track->trouble_pid)
-                r = subject_resume(track->trouble_pid);
-
-        if (r == 0)
-                r = touch(track);
-        if (r == 0)
-                r = measure_slice(bench, track, length_ns);
-        if (r == 0 && track->trouble_pid)
-                r = subject_pause(track->trouble_pid);
-        if (r == 0 && track->subject->spins)
-                r = subject_pause(track->pid);
-        return r;
-}
-
 /* ---- one repetition ------------------------------------------------------------------------- */
 
 static int fail_subject(const struct bench_track *track, int error, const char *reason)
 {
-        if (!reason)
+        if (!reason && track->client && track->subject->get_reason)
+                reason = track->subject->get_reason(track->client);
+        if (!reason || error == -EBADMSG)
                 reason = error == -EBADMSG ? "an answer was not exactly right" : g_strerror(-error);
         return command_fail(&command_bench, "%s: %s", track->subject->name, reason);
 }
@@ -229,11 +54,18 @@ static void reset_track(struct bench_track *track)
 {
         track->busy_ns = 0;
         track->n_done = 0;
+        track->n_switches = 0;
         track->client_cpu = track->server_cpu = 0;
         memset(&track->latency, 0, sizeof(track->latency));
 }
 
-static int finish_track(const struct bench *bench, struct bench_track *track, gint64 repeat)
+static double ratio_of(uint64_t part, uint64_t whole)
+{
+        return whole ? (double)part / (double)whole : 0;
+}
+
+static int finish_track(const struct bench *bench, struct bench_track *track,
+                        const double distance_ns[2])
 {
         double seconds = (double)track->busy_ns / 1e9;
         struct bench_result result;
@@ -253,16 +85,24 @@ static int finish_track(const struct bench *bench, struct bench_track *track, gi
                 .p999_us = histogram_percentile_us(&track->latency, 0.999),
                 .client_cpu = track->client_cpu / seconds,
                 .server_cpu = track->server_cpu / seconds,
+                .distance_before_ns = distance_ns[0],
+                .distance_after_ns = distance_ns[1],
+                .switches = ratio_of(track->n_switches, track->latency.count),
+                .server_kb = subject_memory_kb(track->server_pid),
         };
+        histogram_add(&track->total, &track->latency);
         g_array_append_val(track->results, result);
-        bench_report_row(bench, track, repeat);
+        if (!bench->guard)
+                bench_report_row(bench, bench->csv, track, track->results->len - 1);
         return COMMAND_SUCCESS;
 }
 
 static int warm_up(struct round *round)
 {
+        const bool is_idle = round->bench->scenario == SUBJECT_IDLE;
+
         for (guint i = 0; i < round->n_tracks; i++) {
-                int r = run_slice(round->bench, &round->tracks[i], WARM_UP_NS);
+                int r = bench_run_slice(round->bench, &round->tracks[i], is_idle ? 1 : WARM_UP_NS);
 
                 if (r < 0)
                         return fail_subject(&round->tracks[i], r, NULL);
@@ -271,25 +111,77 @@ static int warm_up(struct round *round)
         return COMMAND_SUCCESS;
 }
 
-static int run_repetition(struct round *round, gint64 repeat)
+static int run_slices(struct round *round)
 {
         uint64_t duration_ns = round->bench->duration_ns;
-        int status = warm_up(round);
+        /* What happens once in a while is not seen in short silences. */
+        uint64_t length_ns = round->bench->scenario == SUBJECT_IDLE ? duration_ns : SLICE_NS;
+        int status = round->bench->n_messages ? COMMAND_SUCCESS : warm_up(round);
 
+        if (round->bench->n_messages) { /* one slice: all calls beside the messages are the same */
+                for (guint i = 0; i < round->n_tracks; i++)
+                        reset_track(&round->tracks[i]);
+                duration_ns = length_ns = UINT64_MAX / 4;
+        }
         for (uint64_t done_ns = 0; status == COMMAND_SUCCESS && done_ns < duration_ns;
-             done_ns += SLICE_NS) {
+             done_ns += length_ns) {
                 if (interrupt_is_set())
                         return command_fail(&command_bench, "interrupted; the rows are incomplete");
                 for (guint i = 0; i < round->n_tracks; i++) {
-                        int r = run_slice(round->bench, &round->tracks[i],
-                                          MIN(SLICE_NS, duration_ns - done_ns));
+                        int r = bench_run_slice(round->bench, &round->tracks[i],
+                                                MIN(length_ns, duration_ns - done_ns));
 
                         if (r < 0)
                                 return fail_subject(&round->tracks[i], r, NULL);
                 }
         }
-        for (guint i = 0; status == COMMAND_SUCCESS && i < round->n_tracks; i++)
-                status = finish_track(round->bench, &round->tracks[i], repeat);
+        return status;
+}
+
+/* *ret_steady: false when the CPUs came nearer or went away meanwhile, and nothing was kept. */
+static int run_repetition(struct round *round, bool *ret_steady)
+{
+        const struct bench *bench = round->bench;
+        double distance_ns[2];
+        int status;
+
+        distance_ns[0] = bench_measure_distance(bench->placement);
+        status = run_slices(round);
+        distance_ns[1] = bench_measure_distance(bench->placement);
+        *ret_steady = !bench->guard || bench_distances_agree(distance_ns[0], distance_ns[1]);
+        for (guint i = 0; *ret_steady && status == COMMAND_SUCCESS && i < round->n_tracks; i++)
+                status = finish_track(bench, &round->tracks[i], distance_ns);
+        return status;
+}
+
+static bool is_steady(const struct round *round)
+{
+        for (guint i = 0; i < round->n_tracks; i++)
+                if (!bench_track_is_steady(round->bench, &round->tracks[i]))
+                        return false;
+        return true;
+}
+
+static int run_repetitions(struct round *round)
+{
+        const struct bench *bench = round->bench;
+        gint64 extra = bench->guard ? bench->guard->max_extra : 0;
+        int status = COMMAND_SUCCESS;
+        bool steady;
+
+        for (gint64 n = 0; status == COMMAND_SUCCESS;) {
+                if (n >= bench->repeat && (extra <= 0 || is_steady(round)))
+                        return COMMAND_SUCCESS;
+                if (n >= bench->repeat)
+                        extra--;
+                if (bench->progress)
+                        bench->progress(bench, n + 1);
+                status = run_repetition(round, &steady);
+                if (steady)
+                        n++;
+                else if (--extra < 0)
+                        return status; /* what there is: too few are no row */
+        }
         return status;
 }
 
@@ -322,9 +214,14 @@ static int start_track(struct bench_track *track)
         track->pid = subject_start(track->subject, &track->options);
         if (track->pid < 0)
                 return fail_subject(track, (int)track->pid, NULL);
-        r = track->subject->spins ? subject_pause(track->pid) : 0;
-        if (r == 0)
-                r = track->subject->open(&track->options, &track->client);
+        track->server_pid = track->pid;
+        r = track->subject->open(&track->options, &track->client);
+        if (r == 0 && track->subject->get_pids)
+                track->subject->get_pids(track->client, &track->client_pid, &track->server_pid);
+        if (r == 0 && track->server_pid != track->pid)
+                r = subject_pin_process(track->server_pid, track->options.server_cpu);
+        if (r == 0 && track->subject->spins)
+                r = subject_pause(track->pid);
         if (r == 0 && track->options.trouble != SUBJECT_TROUBLE_NONE)
                 r = start_trouble(track);
         return r < 0 ? fail_subject(track, r, NULL) : check_track(track);
@@ -357,6 +254,7 @@ static void add_track(struct round *round, const struct subject *subject, const 
         track->options = round->bench->options;
         track->options.scenario = round->bench->scenario;
         track->options.profile = subject->profile;
+        track->options.program = subject->program;
         track->options.trouble = trouble;
         track->run_dir = g_build_filename(run_dir, name, NULL);
         track->options.run_dir = track->run_dir;
@@ -409,7 +307,7 @@ static int raise_descriptor_limit(const struct round *round)
         rlim_t wanted = (rlim_t)round->n_tracks * (round->bench->options.n_clients + 64);
         struct rlimit limit;
 
-        if (round->bench->scenario != SUBJECT_CLIENTS)
+        if (round->bench->scenario != SUBJECT_CLIENTS && round->bench->scenario != SUBJECT_IDLE)
                 return COMMAND_SUCCESS;
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
                 limit.rlim_cur = wanted;
@@ -433,9 +331,7 @@ static int run_round(struct round *round)
                                     bench_scenario_names[bench->scenario]);
         for (guint i = 0; status == COMMAND_SUCCESS && i < round->n_tracks; i++)
                 status = start_track(&round->tracks[i]);
-        for (gint64 i = 1; status == COMMAND_SUCCESS && i <= bench->repeat; i++)
-                status = run_repetition(round, i);
-        return status;
+        return status == COMMAND_SUCCESS ? run_repetitions(round) : status;
 }
 
 int bench_run_scenario(const struct bench *bench)
@@ -451,7 +347,9 @@ int bench_run_scenario(const struct bench *bench)
         interrupt_init(NULL, NULL); /* so that the directory is removed whatever happens */
         choose_tracks(round, dir);
         status = run_round(round);
-        if (status == COMMAND_SUCCESS)
+        if (status == COMMAND_SUCCESS && bench->guard)
+                status = bench->guard->finish(bench, round->tracks, round->n_tracks);
+        else if (status == COMMAND_SUCCESS)
                 bench_report_summary(bench, round->tracks, round->n_tracks);
         for (guint i = 0; i < round->n_tracks; i++)
                 stop_track(&round->tracks[i]);

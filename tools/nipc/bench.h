@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * `nipc bench`: command-bench.c reads the command line, bench-run.c measures, bench-report.c writes
- * the rows and the summary.
+ * `nipc bench`: command-bench.c reads the command line, bench-run.c measures, by turns of
+ * bench-slice.c, bench-report.c writes the rows and the summary. bench-suite.c runs all scenarios
+ * and writes a directory, bench-gate.c judges a few.
  */
 
 #include "histogram.h"
@@ -12,7 +13,7 @@
 #include <glib.h>
 #include <stdio.h>
 
-#define BENCH_MAX_SUBJECTS 9
+#define BENCH_MAX_SUBJECTS 24
 #define BENCH_MAX_TRACKS   (BENCH_MAX_SUBJECTS * SUBJECT_N_TROUBLES)
 
 enum bench_placement {
@@ -30,7 +31,10 @@ struct bench_result {
         double duration_s;
         double throughput; /* per second: requests, or items of batches */
         double p50_us, p99_us, p999_us;
-        double client_cpu, server_cpu; /* cores */
+        double client_cpu, server_cpu;                /* cores */
+        double distance_before_ns, distance_after_ns; /* of the two CPUs; 0: there is but one */
+        double switches;                              /* of contexts, of both, per request */
+        double server_kb;                             /* its share of memory in use */
 };
 
 /* One subject in one scenario: what its slices add up to, and the results of its repetitions. */
@@ -39,16 +43,33 @@ struct bench_track {
         struct subject_options options;
         char *run_dir; /* of its own */
         struct subject_client *client;
-        pid_t pid;
+        pid_t pid;         /* the child of ours that serves, or stands for the one that does */
+        pid_t server_pid;  /* who serves */
+        pid_t client_pid;  /* 0: we ourselves */
         pid_t trouble_pid; /* 0: none */
         char *apart_dir;   /* NULL, or where the server of a flood that is apart serves */
         pid_t apart_pid;
         uint64_t next_value;
         uint64_t busy_ns; /* of the slices */
         uint64_t n_done;
+        uint64_t n_switches;
         double client_cpu, server_cpu;
-        struct histogram latency;
-        GArray *results; /* of struct bench_result */
+        struct histogram latency; /* of one repetition */
+        struct histogram total;   /* of all */
+        GArray *results;          /* of struct bench_result */
+};
+
+struct bench;
+
+/*
+ * What a suite asks for: rows are not written as they come, but judged in the end. Repetitions made
+ * on top are max_extra at most.
+ */
+struct bench_guard {
+        double max_spread; /* of the middle half of the repetitions, as a share of the median */
+        gint64 max_extra;
+        int (*finish)(const struct bench *bench, const struct bench_track *tracks, guint n_tracks);
+        void *userdata;
 };
 
 /* What is measured, and how. */
@@ -59,10 +80,28 @@ struct bench {
         guint n_subjects;
         struct subject_options options; /* run_dir, profile and memory are filled in per subject */
         uint64_t duration_ns;           /* per subject and repetition */
+        uint32_t n_messages;            /* not 0: exactly so many in a repetition, however long */
         gint64 rate;                    /* per second; 0: as many as possible */
         gint64 repeat;
         FILE *csv;
+        bool sized; /* rows of snapshots and the like are named with their size */
+        const struct bench_guard *guard;                                /* NULL: every row counts */
+        void (*progress)(const struct bench *bench, gint64 repetition); /* may be NULL */
 };
+
+extern const struct subject *const bench_subjects[]; /* all there are, NULL in the end */
+
+/* Whether this build has the profile. */
+bool bench_is_built_in(const struct subject *subject);
+
+/*
+ * NULL if it can be measured where the bench is placed, or the reason why not: not built, or it
+ * spins where the other side cannot run meanwhile. Owned, release with g_free().
+ */
+char *bench_why_not(const struct bench *bench, const struct subject *subject);
+
+/* Pins this process, and later servers. Returns COMMAND_*. */
+int bench_place(struct bench *bench, enum bench_placement placement);
 
 /*
  * Measures all subjects that can do the scenario, in turns. Says what went wrong, and on stderr
@@ -76,8 +115,23 @@ int bench_run_lane(const struct bench *bench);
 /* As rows call it: with the number of clients, or with what troubles the one. Owned. */
 char *bench_format_scenario(const struct bench *bench, const struct bench_track *track);
 
+/* One subject's turn. Returns 0 or a negative errno. */
+int bench_run_slice(const struct bench *bench, struct bench_track *track, uint64_t length_ns);
+
+/*
+ * A line of memory there and back between the CPUs of client and server, in ns, when both look for
+ * it all the time; 0 when they share one. And whether two such figures are of the same distance.
+ */
+double bench_measure_distance(enum bench_placement placement);
+bool bench_distances_agree(double a_ns, double b_ns);
+
+/* Whether there are as many repetitions as asked for, and their middle half is near the median. */
+bool bench_track_is_steady(const struct bench *bench, const struct bench_track *track);
+
 void bench_report_columns(FILE *csv);
-void bench_report_row(const struct bench *bench, const struct bench_track *track, gint64 repeat);
+/* index: of the result. */
+void bench_report_row(const struct bench *bench, FILE *csv, const struct bench_track *track,
+                      guint index);
 
 /* To stderr, since stdout may be the CSV. */
 void bench_report_summary(const struct bench *bench, const struct bench_track *tracks,

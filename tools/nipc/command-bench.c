@@ -5,35 +5,32 @@
  * and repetition. What it measures, and how, is in bench-run.c; here the command line is read.
  */
 
-#include "bench.h"
+#include "bench-suite.h"
 #include "command.h"
 #include "number.h"
-#include "profiles.h"
+#include "subject-peer.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
+#define DEFAULT_DURATION_NS    500000000
+#define DEFAULT_REPEAT         5
 #define DEFAULT_DEPTH          16
 #define DEFAULT_BATCH_ITEMS    100
 #define DEFAULT_SNAPSHOT_ITEMS 1000
 #define DEFAULT_BYTES          (1024 * 1024)
 #define MAX_BATCH_ITEMS        8192 /* a bare packet of that many fits default socket buffers */
 #define MAX_SNAPSHOT_ITEMS     100000
+#define MAX_IN_FLIGHT          4096 /* numbers: who sends them all before he reads is not stuck */
+#define MAX_LOOKUP_KEYS        16384
+#define DEFAULT_IDLE_CLIENTS   "64"
 #define DEFAULT_CLIENTS        "1,8,32,128,512,1000,4000"
 #define DEFAULT_FAIRNESS_RATE  1000 /* a second: it sleeps in between, as agents do */
 #define MAX_CLIENTS            100000
 #define MAX_BYTES              (64u * 1024 * 1024) /* what a client holds at most by itself */
 
 static const char *const default_scenarios[] = {"ping-pong", "pipeline", "batch", NULL};
-
-static const struct subject *const subjects[] = {
-        &subject_baseline,       &subject_shm_hybrid, &subject_ring,
-        &subject_bare_seqpacket, &subject_bare_shm,   &subject_bare_futex,
-        &subject_bare_spin128,   &subject_bare_epoll, &subject_bare_epoll_mt,
-};
-
-G_STATIC_ASSERT(G_N_ELEMENTS(subjects) <= BENCH_MAX_SUBJECTS);
 
 struct arguments {
         char **scenarios;
@@ -47,6 +44,11 @@ struct arguments {
         gint64 items; /* 0: what suits the scenario */
         gint64 bytes;
         char *clients;
+        char *suite;
+        char *out;
+        char *peers;
+        gboolean gate;
+        gint64 messages;
 };
 
 static int find_name(const char *const *names, int n, const char *name)
@@ -57,47 +59,48 @@ static int find_name(const char *const *names, int n, const char *name)
         return -1;
 }
 
-static bool is_built_in(const struct subject *subject)
-{
-        return !subject->profile || (profiles_get_built_in() & subject->profile);
-}
-
 static bool is_chosen_by_default(const struct bench *bench, const struct subject *subject)
 {
-        if (!subject->by_default)
-                return false;
-        if (!is_built_in(subject)) {
-                fprintf(stderr, "nipc bench: this build has no %s, it is left out\n",
-                        subject->name);
-                return false;
-        }
-        if (subject->spins &&
-            (bench->placement == BENCH_PLACEMENT_SAME || g_get_num_processors() < 2)) {
-                fprintf(stderr, "nipc bench: %s spins on both sides, it is left out on one CPU\n",
-                        subject->name);
-                return false;
-        }
-        return true;
+        g_autofree char *reason = subject->by_default ? bench_why_not(bench, subject) : NULL;
+
+        if (reason)
+                fprintf(stderr, "nipc bench: %s, it is left out\n", reason);
+        return subject->by_default && !reason;
+}
+
+/* All that can be named; a peer is a subject as others are. */
+static const struct subject *find_subject(const char *name)
+{
+        for (guint i = 0; bench_subjects[i]; i++)
+                if (g_str_equal(bench_subjects[i]->name, name))
+                        return bench_subjects[i];
+        for (guint i = 0; subject_peers[i]; i++)
+                if (g_str_equal(subject_peers[i]->name, name))
+                        return subject_peers[i];
+        return NULL;
 }
 
 static int add_subject(struct bench *bench, const char *name)
 {
-        const struct subject *found = NULL;
+        const struct subject *found = find_subject(name);
+        g_autofree char *reason = NULL;
 
-        for (guint i = 0; i < G_N_ELEMENTS(subjects); i++)
-                if (g_str_equal(subjects[i]->name, name))
-                        found = subjects[i];
         if (!found)
                 return command_usage(&command_bench,
                                      "no profile '%s' to measure; there are baseline, shm-hybrid, "
                                      "ring, bare-seqpacket, bare-shm, bare-futex, bare-spin128, "
-                                     "bare-epoll, bare-epoll-mt",
+                                     "bare-epoll, bare-epoll-mt, bare-stream, bare-pipe, nng, "
+                                     "zeromq, sd-bus, gdbus, grpc, iceoryx, node-ipc",
                                      name);
         for (guint i = 0; i < bench->n_subjects; i++)
                 if (bench->subjects[i] == found)
                         return command_usage(&command_bench, "--profile names %s twice", name);
-        if (!is_built_in(found))
+        if (bench->n_subjects == BENCH_MAX_SUBJECTS)
+                return command_usage(&command_bench, "--profile names too many");
+        if (!bench_is_built_in(found))
                 return command_fail(&command_bench, "this build has no profile %s", name);
+        if (found->program && !subject_peer_is_there(found, &reason))
+                return command_fail(&command_bench, "%s: %s", name, reason);
         bench->subjects[bench->n_subjects++] = found;
         return COMMAND_SUCCESS;
 }
@@ -107,9 +110,9 @@ static int choose_subjects(struct bench *bench, const char *list)
         g_auto(GStrv) names = list ? g_strsplit(list, ",", -1) : NULL;
         int status = COMMAND_SUCCESS;
 
-        for (guint i = 0; !list && i < G_N_ELEMENTS(subjects); i++)
-                if (is_chosen_by_default(bench, subjects[i]))
-                        bench->subjects[bench->n_subjects++] = subjects[i];
+        for (guint i = 0; !list && bench_subjects[i]; i++)
+                if (is_chosen_by_default(bench, bench_subjects[i]))
+                        bench->subjects[bench->n_subjects++] = bench_subjects[i];
         for (guint i = 0; names && names[i] && status == COMMAND_SUCCESS; i++)
                 status = add_subject(bench, names[i]);
         if (status == COMMAND_SUCCESS && !bench->n_subjects)
@@ -125,15 +128,26 @@ static int check_scenarios(const char *const *names, const struct arguments *arg
                 if (scenario < 0)
                         return command_usage(&command_bench,
                                              "no scenario '%s'; there are ping-pong, pipeline, "
-                                             "batch, snapshot, large, clients, fairness and lane",
+                                             "batch, pipeline-batch, snapshot, lookup, large, "
+                                             "clients, fairness, idle and lane",
                                              names[i]);
-                if ((scenario == SUBJECT_PIPELINE || scenario == SUBJECT_CLIENTS ||
+                if ((subject_is_pipeline((enum subject_scenario)scenario) ||
+                     scenario == SUBJECT_CLIENTS || scenario == SUBJECT_IDLE ||
                      scenario == SUBJECT_LANE) &&
                     arguments->rate)
                         return command_usage(&command_bench, "%s has no --rate", names[i]);
                 if (scenario == SUBJECT_BATCH && arguments->items > MAX_BATCH_ITEMS)
                         return command_usage(&command_bench, "batch takes at most %d --items",
                                              MAX_BATCH_ITEMS);
+                if (scenario == SUBJECT_PIPELINE_BATCH &&
+                    arguments->items * arguments->depth > MAX_IN_FLIGHT)
+                        return command_usage(
+                                &command_bench,
+                                "pipeline-batch takes at most %d --items times --depth",
+                                MAX_IN_FLIGHT);
+                if (scenario == SUBJECT_LOOKUP && arguments->items > MAX_LOOKUP_KEYS)
+                        return command_usage(&command_bench, "lookup takes at most %d --items",
+                                             MAX_LOOKUP_KEYS);
         }
         return COMMAND_SUCCESS;
 }
@@ -143,10 +157,13 @@ static bool read_numbers(const struct arguments *arguments, struct bench *bench)
         const struct command *self = &command_bench;
         uint32_t ignored;
 
-        bench->repeat = arguments->repeat;
+        bench->repeat = arguments->repeat ? arguments->repeat : DEFAULT_REPEAT;
         bench->rate = arguments->rate;
-        bench->duration_ns = (uint64_t)(arguments->duration_s * 1e9);
-        return number_check_u32(self, "--repeat", arguments->repeat, 1, 10000, &ignored) &&
+        bench->duration_ns = arguments->duration_s > 0 ? (uint64_t)(arguments->duration_s * 1e9)
+                                                       : DEFAULT_DURATION_NS;
+        return number_check_u32(self, "--repeat", bench->repeat, 1, 10000, &ignored) &&
+               number_check_u32(self, "--messages", arguments->messages, 0, 100000000,
+                                &bench->n_messages) &&
                number_check_u32(self, "--rate", arguments->rate, 0, 100000000, &ignored) &&
                number_check_u32(self, "--depth", arguments->depth, 1, 256, &bench->options.depth) &&
                number_check_u32(self, "--items", arguments->items, 0, MAX_SNAPSHOT_ITEMS,
@@ -157,24 +174,19 @@ static bool read_numbers(const struct arguments *arguments, struct bench *bench)
 
 static int place(struct bench *bench, const char *name)
 {
-        int found = find_name(bench_placement_names, BENCH_N_PLACEMENTS, name), r;
+        int found = find_name(bench_placement_names, BENCH_N_PLACEMENTS, name);
 
         if (found < 0)
                 return command_usage(&command_bench, "--placement takes same, two or free");
-        bench->placement = (enum bench_placement)found;
-        bench->options.server_cpu =
-                found == BENCH_PLACEMENT_FREE ? -1 : found == BENCH_PLACEMENT_TWO;
-        r = found == BENCH_PLACEMENT_TWO && g_get_num_processors() < 2 ? -EINVAL : 0;
-        if (r == 0)
-                r = subject_pin(found == BENCH_PLACEMENT_FREE ? -1 : 0);
-        return r < 0 ? command_fail(&command_bench, "--placement %s is not possible here", name)
-                     : COMMAND_SUCCESS;
+        return bench_place(bench, (enum bench_placement)found);
 }
 
 /* The scenario once for each number of the list. */
 static int run_clients(struct bench *bench, const char *list)
 {
-        g_auto(GStrv) numbers = g_strsplit(list ? list : DEFAULT_CLIENTS, ",", -1);
+        const char *usual =
+                bench->scenario == SUBJECT_IDLE ? DEFAULT_IDLE_CLIENTS : DEFAULT_CLIENTS;
+        g_auto(GStrv) numbers = g_strsplit(list ? list : usual, ",", -1);
         int status = COMMAND_SUCCESS;
 
         for (guint i = 0; status == COMMAND_SUCCESS && numbers[i]; i++) {
@@ -210,7 +222,7 @@ static int run_all(struct bench *bench, const struct arguments *arguments,
                         if (!bench->rate)
                                 bench->rate = DEFAULT_FAIRNESS_RATE;
                 }
-                if (bench->scenario == SUBJECT_CLIENTS)
+                if (bench->scenario == SUBJECT_CLIENTS || bench->scenario == SUBJECT_IDLE)
                         status = run_clients(bench, arguments->clients);
                 else if (bench->scenario == SUBJECT_LANE)
                         status = bench_run_lane(bench);
@@ -239,6 +251,47 @@ static int run_and_write(struct bench *bench, const struct arguments *arguments,
         return status;
 }
 
+/* All there are, or those that were named; NULL in the end. Owned, not what it holds. */
+static const struct subject **list_subjects(const struct bench *named)
+{
+        GArray *list = g_array_new(TRUE, FALSE, sizeof(const struct subject *));
+
+        g_array_append_vals(list, named->subjects, named->n_subjects);
+        for (guint i = 0; !named->n_subjects && bench_subjects[i]; i++)
+                g_array_append_val(list, bench_subjects[i]);
+        for (guint i = 0; !named->n_subjects && subject_peers[i]; i++)
+                g_array_append_val(list, subject_peers[i]);
+        return (const struct subject **)(void *)g_array_free(list, FALSE);
+}
+
+static int run_suite(const struct arguments *arguments, struct bench *named)
+{
+        g_autofree const struct subject **subjects = NULL;
+        struct bench_suite suite = {
+                .full = g_str_equal(arguments->suite, "full"),
+                .out = arguments->out,
+                .duration_ns = (uint64_t)(arguments->duration_s * 1e9),
+                .repeat = arguments->repeat,
+                .version = NIPC_TOOL_VERSION,
+                .only_subjects = arguments->profiles != NULL,
+        };
+        int status = COMMAND_SUCCESS;
+
+        if (!suite.full && !g_str_equal(arguments->suite, "short"))
+                return command_usage(&command_bench, "--suite takes short or full");
+        if (!arguments->out || !arguments->out[0])
+                return command_usage(&command_bench, "--suite needs --out");
+        if (arguments->scenarios)
+                return command_usage(&command_bench, "--suite takes no scenarios");
+        if (arguments->profiles)
+                status = choose_subjects(named, arguments->profiles);
+        for (gsize n = strlen(arguments->out); n > 1 && arguments->out[n - 1] == '/'; n--)
+                arguments->out[n - 1] = '\0';
+        subjects = list_subjects(named);
+        suite.subjects = subjects;
+        return status == COMMAND_SUCCESS ? bench_suite_run(&suite) : status;
+}
+
 static int bench_with(const struct arguments *arguments)
 {
         const char *const *scenarios = arguments->scenarios
@@ -247,10 +300,18 @@ static int bench_with(const struct arguments *arguments)
         struct bench bench = {0};
         int status;
 
-        if (!(arguments->duration_s > 0) || arguments->duration_s > 86400)
+        if (!(arguments->duration_s >= 0) || arguments->duration_s > 86400)
                 return command_usage(&command_bench, "--duration takes seconds, more than 0");
         if (!read_numbers(arguments, &bench))
                 return COMMAND_USAGE;
+        if (arguments->peers)
+                subject_peer_set_directory(arguments->peers);
+        if (arguments->gate)
+                return bench_gate_run(bench_checks);
+        if (arguments->suite)
+                return run_suite(arguments, &bench);
+        if (arguments->out)
+                return command_usage(&command_bench, "--out is of --suite");
         status = check_scenarios(scenarios, arguments);
         if (status == COMMAND_SUCCESS)
                 status = place(&bench, arguments->placement ? arguments->placement : "free");
@@ -261,13 +322,14 @@ static int bench_with(const struct arguments *arguments)
 
 static int run(const struct command_context *context, int argc, char **argv)
 {
-        struct arguments arguments = {
-                .duration_s = 0.5, .repeat = 5, .depth = DEFAULT_DEPTH, .bytes = DEFAULT_BYTES};
+        struct arguments arguments = {.depth = DEFAULT_DEPTH, .bytes = DEFAULT_BYTES};
         GOptionEntry entries[] = {
                 {"profile", 0, 0, G_OPTION_ARG_STRING, &arguments.profiles,
                  "what to measure, of baseline,shm-hybrid,ring,bare-seqpacket,bare-shm,bare-futex,"
-                 "bare-spin128,bare-epoll,bare-epoll-mt (default: the first five, and the last two "
-                 "for clients, as far as they are there)",
+                 "bare-spin128,bare-epoll,bare-epoll-mt,bare-stream,bare-pipe,nng,zeromq,sd-bus,"
+                 "gdbus,"
+                 "grpc,iceoryx,node-ipc (default: the first five, and bare-epoll with its -mt for "
+                 "clients, as far as they are there)",
                  "LIST"},
                 {"rate", 0, 0, G_OPTION_ARG_INT64, &arguments.rate,
                  "requests per second (default: as many as possible; fairness: 1000)", "RPS"},
@@ -289,6 +351,17 @@ static int run(const struct command_context *context, int argc, char **argv)
                  "LIST"},
                 {"csv", 0, 0, G_OPTION_ARG_FILENAME, &arguments.csv,
                  "where the rows go (default: standard output)", "FILE|-"},
+                {"suite", 0, 0, G_OPTION_ARG_STRING, &arguments.suite,
+                 "all scenarios, peers included, into the directory --out; short takes two minutes",
+                 "short|full"},
+                {"out", 0, 0, G_OPTION_ARG_FILENAME, &arguments.out,
+                 "suite: where the files go; a directory that is not there yet, or empty", "DIR"},
+                {"peers", 0, 0, G_OPTION_ARG_FILENAME, &arguments.peers,
+                 "where the programs of others are (default: where they were built)", "DIR"},
+                {"gate", 0, 0, G_OPTION_ARG_NONE, &arguments.gate,
+                 "fail if nipc is much slower, against bare rows, than it was", NULL},
+                {"messages", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_INT64, &arguments.messages,
+                 "exactly that many requests, in place of --duration", "N"},
                 {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &arguments.scenarios, NULL,
                  NULL},
                 {NULL},
@@ -303,12 +376,17 @@ static int run(const struct command_context *context, int argc, char **argv)
         g_free(arguments.placement);
         g_free(arguments.csv);
         g_free(arguments.clients);
+        g_free(arguments.suite);
+        g_free(arguments.out);
+        g_free(arguments.peers);
         return status;
 }
 
 const struct command command_bench = {
         .name = "bench",
-        .arguments = "[ping-pong|pipeline|batch|snapshot|large|clients|fairness|lane]...",
+        .arguments =
+                "[ping-pong|pipeline|batch|pipeline-batch|snapshot|lookup|large|clients|fairness|"
+                "idle|lane]...",
         .summary = "measure round trips against the bare transport, as CSV",
         .run = run,
 };

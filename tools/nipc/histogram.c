@@ -4,7 +4,7 @@
 
 #include "histogram.h"
 
-static double bucket_middle(unsigned bucket)
+double histogram_bucket_middle(unsigned bucket)
 {
         unsigned shift = bucket >> HISTOGRAM_STEP_BITS;
         uint64_t step = bucket & ((1u << HISTOGRAM_STEP_BITS) - 1);
@@ -27,7 +27,7 @@ double histogram_percentile_us(const struct histogram *histogram, double share)
         for (unsigned i = 0; i < HISTOGRAM_N_BUCKETS; i++) {
                 seen += histogram->buckets[i];
                 if (seen > rank)
-                        return bucket_middle(i) / 1000;
+                        return histogram_bucket_middle(i) / 1000;
         }
         return 0;
 }

@@ -33,5 +33,15 @@ static inline void histogram_record(struct histogram *histogram, uint64_t ns)
         histogram->buckets[histogram_bucket(ns)]++;
 }
 
+static inline void histogram_add(struct histogram *sum, const struct histogram *other)
+{
+        sum->count += other->count;
+        for (unsigned i = 0; i < HISTOGRAM_N_BUCKETS; i++)
+                sum->buckets[i] += other->buckets[i];
+}
+
+/* What stands for all that a bucket holds: its middle, in ns. */
+double histogram_bucket_middle(unsigned bucket);
+
 /* The duration that a share of all records does not exceed, share in 0..1; 0 if there are none. */
 double histogram_percentile_us(const struct histogram *histogram, double share);

@@ -145,28 +145,48 @@ static int bare_ping(struct subject_client *client, uint64_t value)
         return r < 0 ? r : bare_receive(client, value);
 }
 
-static int bare_batch(struct subject_client *client, uint64_t value)
+static unsigned char *batch_numbers(const struct subject_client *client)
 {
-        unsigned char *numbers = client->buf + HEADER_SIZE + (size_t)client->batch_items * 8;
-        uint64_t number;
-        ssize_t n;
-        uint32_t i;
+        return client->buf + HEADER_SIZE + (size_t)client->batch_items * 8;
+}
 
-        for (i = 0; i < client->batch_items; i++) {
+static int bare_send_batch(struct subject_client *client, uint64_t value)
+{
+        unsigned char *numbers = batch_numbers(client);
+        uint64_t number;
+
+        for (uint32_t i = 0; i < client->batch_items; i++) {
                 number = value + i;
                 memcpy(numbers + (size_t)i * 8, &number, sizeof(number));
         }
-        n = send(client->fd, client->buf, client->batch_size, MSG_NOSIGNAL);
-        if (n == (ssize_t)client->batch_size)
-                n = recv(client->fd, client->buf, client->batch_size, 0);
+        if (send(client->fd, client->buf, client->batch_size, MSG_NOSIGNAL) !=
+            (ssize_t)client->batch_size)
+                return -errno;
+        return 0;
+}
+
+static int bare_receive_batch(struct subject_client *client, uint64_t value)
+{
+        const unsigned char *numbers = batch_numbers(client);
+        uint64_t number;
+        ssize_t n;
+
+        n = recv(client->fd, client->buf, client->batch_size, 0);
         if (n != (ssize_t)client->batch_size)
                 return n < 0 ? -errno : -ECONNRESET;
-        for (i = 0; i < client->batch_items; i++) {
+        for (uint32_t i = 0; i < client->batch_items; i++) {
                 memcpy(&number, numbers + (size_t)i * 8, sizeof(number));
                 if (number != value + i + 1)
                         return -EBADMSG;
         }
         return 0;
+}
+
+static int bare_batch(struct subject_client *client, uint64_t value)
+{
+        int r = bare_send_batch(client, value);
+
+        return r < 0 ? r : bare_receive_batch(client, value);
 }
 
 const struct subject subject_bare_seqpacket = {
@@ -179,4 +199,6 @@ const struct subject subject_bare_seqpacket = {
         .send = bare_send,
         .receive = bare_receive,
         .batch = bare_batch,
+        .send_batch = bare_send_batch,
+        .receive_batch = bare_receive_batch,
 };

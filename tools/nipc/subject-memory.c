@@ -24,15 +24,17 @@ static uint32_t count_cells(const struct subject_options *options)
 {
         uint32_t n = 1;
 
-        while (options->scenario == SUBJECT_PIPELINE && n < options->depth)
+        while (subject_is_pipeline(options->scenario) && n < options->depth)
                 n *= 2;
         return n;
 }
 
 static size_t area_size(const struct subject_options *options)
 {
-        if (options->scenario == SUBJECT_BATCH)
+        if (options->scenario == SUBJECT_BATCH || options->scenario == SUBJECT_PIPELINE_BATCH)
                 return to_pages(MEMORY_HEADER_SIZE + (size_t)options->items * 16);
+        if (options->scenario == SUBJECT_SNAPSHOT)
+                return to_pages(MEMORY_HEADER_SIZE + subject_items_size_bound(options->items));
         return options->scenario == SUBJECT_LARGE ? to_pages(options->bytes) : 0;
 }
 
@@ -40,7 +42,7 @@ static size_t area_size(const struct subject_options *options)
 static size_t lay_out(const struct subject_options *options, struct subject_client *ret_end)
 {
         size_t cells = to_pages(count_cells(options) * sizeof(struct memory_cell));
-        size_t area = area_size(options);
+        size_t area = area_size(options), areas = area * count_cells(options);
         uint8_t *p = options->memory;
 
         if (p)
@@ -51,9 +53,10 @@ static size_t lay_out(const struct subject_options *options, struct subject_clie
                         .responses = (void *)(p + PAGE + cells),
                         .mask = count_cells(options) - 1,
                         .request_area = p + PAGE + 2 * cells,
-                        .response_area = p + PAGE + 2 * cells + area,
+                        .response_area = p + PAGE + 2 * cells + areas,
+                        .area_size = area,
                 };
-        return PAGE + 2 * cells + 2 * area;
+        return PAGE + 2 * cells + 2 * areas;
 }
 
 int memory_prepare(struct subject_options *options)
@@ -93,16 +96,33 @@ int memory_open(const struct subject_options *options, struct subject_client **r
         if (!client)
                 return -ENOMEM;
         lay_out(options, client);
-        if (options->scenario == SUBJECT_LARGE) {
-                client->payload = malloc(options->bytes);
+        if (options->scenario == SUBJECT_LARGE || options->scenario == SUBJECT_SNAPSHOT) {
+                const size_t size = client->area_size;
+
+                client->payload = malloc(size);
                 if (!client->payload) {
                         memory_close(client);
                         return -ENOMEM;
                 }
-                memset(client->payload, 0x5a, options->bytes);
+                memset(client->payload, 0x5a, size);
         }
         *ret_client = client;
         return 0;
+}
+
+/* Built once: what is left of a snapshot is moving its bytes. */
+int memory_make_snapshot(struct subject_client *server)
+{
+        const uint32_t n = server->options->items;
+        struct nipc_cgroups_snapshot_builder builder;
+
+        server->payload = malloc(server->area_size);
+        if (!server->payload)
+                return -ENOMEM;
+        return subject_items_encode(&builder, subject_items_new(n), n, server->payload,
+                                    server->area_size, &server->payload_size)
+                       ? -EMSGSIZE
+                       : 0;
 }
 
 bool memory_is_gone(pid_t child)

@@ -13,12 +13,14 @@
  *
  * There is one cell, or for a pipeline as many as its depth, to a power of two: a cell is written
  * again only after the answer to what it held was received, so nobody has to ask whether it is
- * free. Batches and large payloads lie in an area per direction, built and read in place; a message
- * says when they are complete.
+ * free. Batches and large payloads lie in an area per cell, built and read in place; a message
+ * says when they are complete. So do snapshots: copied there from where they were built once, and
+ * copied out once, since a snapshot that stays is not read where its producer can write.
  *
  * No deadline, no cancellation, no limits: what nipc adds is what it is compared for.
  */
 
+#include "subject-items.h"
 #include "subject-large.h"
 #include "subject.h"
 
@@ -46,7 +48,9 @@ struct subject_client {
         uint32_t mask; /* cells - 1 */
         uint8_t *request_area;
         uint8_t *response_area;
-        uint8_t *payload; /* of large, the client's own */
+        size_t area_size;    /* of one of them, an area for each cell */
+        uint8_t *payload;    /* of large and of snapshot, an end's own */
+        size_t payload_size; /* of snapshot, the server's */
         uint32_t n_sent;
         uint32_t n_received;
 };
@@ -69,6 +73,9 @@ void memory_close(struct subject_client *client);
 /* In the server: lays out the mapping and says who we are. Returns 0 or a negative errno. */
 int memory_begin(const struct subject_options *options, int ready_fd,
                  struct subject_client *ret_server);
+
+/* In the server: what snapshots are copied from. Returns 0 or a negative errno. */
+int memory_make_snapshot(struct subject_client *server);
 
 /* Whether a child of ours has ended. It is left to be reaped. */
 bool memory_is_gone(pid_t child);
@@ -93,15 +100,23 @@ static inline void memory_pause(void)
 
 /* ---- the server ----------------------------------------------------------------------------- */
 
-MEMORY_INLINE void memory_answer_batch(struct subject_client *server)
+MEMORY_INLINE void memory_answer_batch(struct subject_client *server, size_t at)
 {
         size_t n = server->options->items, front = MEMORY_HEADER_SIZE + n * 8;
-        const uint64_t *numbers = (const void *)(server->request_area + front);
-        uint64_t *answers = (void *)(server->response_area + front);
+        const uint64_t *numbers = (const void *)(server->request_area + at + front);
+        uint64_t *answers = (void *)(server->response_area + at + front);
 
-        memcpy(server->response_area, server->request_area, front);
+        memcpy(server->response_area + at, server->request_area + at, front);
         for (size_t i = 0; i < n; i++)
                 answers[i] = numbers[i] + 1;
+}
+
+MEMORY_INLINE void memory_answer_snapshot(struct subject_client *server)
+{
+        uint64_t size = server->payload_size;
+
+        memcpy(server->response_area, &size, sizeof(size));
+        memcpy(server->response_area + MEMORY_HEADER_SIZE, server->payload, server->payload_size);
 }
 
 MEMORY_INLINE int memory_serve(const struct memory_kind *kind,
@@ -113,15 +128,20 @@ MEMORY_INLINE int memory_serve(const struct memory_kind *kind,
         uint64_t value;
         int r = memory_begin(options, ready_fd, &server);
 
+        if (r == 0 && options->scenario == SUBJECT_SNAPSHOT)
+                r = memory_make_snapshot(&server);
         for (uint32_t i = 0; r == 0; i++) {
                 request = &server.requests[i & server.mask];
                 response = &server.responses[i & server.mask];
                 r = kind->wait(request, i + 1, 0);
                 memcpy(message, request->message, sizeof(message));
-                if (options->scenario == SUBJECT_BATCH)
-                        memory_answer_batch(&server);
+                if (options->scenario == SUBJECT_BATCH ||
+                    options->scenario == SUBJECT_PIPELINE_BATCH)
+                        memory_answer_batch(&server, (i & server.mask) * server.area_size);
                 else if (options->scenario == SUBJECT_LARGE)
                         memcpy(server.response_area, server.request_area, options->bytes);
+                else if (options->scenario == SUBJECT_SNAPSHOT)
+                        memory_answer_snapshot(&server);
                 memcpy(&value, message + MEMORY_HEADER_SIZE, sizeof(value));
                 value++;
                 memcpy(message + MEMORY_HEADER_SIZE, &value, sizeof(value));
@@ -169,21 +189,56 @@ MEMORY_INLINE int memory_ping(const struct memory_kind *kind, struct subject_cli
         return memory_receive(kind, client, value);
 }
 
-MEMORY_INLINE int memory_batch(const struct memory_kind *kind, struct subject_client *client,
-                               uint64_t value)
+MEMORY_INLINE int memory_send_batch(const struct memory_kind *kind, struct subject_client *client,
+                                    uint64_t value)
 {
         size_t n = client->options->items, front = MEMORY_HEADER_SIZE + n * 8;
-        uint64_t *numbers = (void *)(client->request_area + front);
-        const uint64_t *answers = (const void *)(client->response_area + front);
-        int r;
+        size_t at = (client->n_sent & client->mask) * client->area_size;
+        uint64_t *numbers = (void *)(client->request_area + at + front);
 
         for (size_t i = 0; i < n; i++)
                 numbers[i] = value + i;
-        r = memory_ping(kind, client, value);
+        return memory_send(kind, client, value);
+}
+
+MEMORY_INLINE int memory_receive_batch(const struct memory_kind *kind,
+                                       struct subject_client *client, uint64_t value)
+{
+        size_t n = client->options->items, front = MEMORY_HEADER_SIZE + n * 8;
+        size_t at = (client->n_received & client->mask) * client->area_size;
+        const uint64_t *answers = (const void *)(client->response_area + at + front);
+        int r = memory_receive(kind, client, value);
+
         for (size_t i = 0; r == 0 && i < n; i++)
                 if (answers[i] != value + i + 1)
                         r = -EBADMSG;
         return r;
+}
+
+MEMORY_INLINE int memory_batch(const struct memory_kind *kind, struct subject_client *client,
+                               uint64_t value)
+{
+        int r = memory_send_batch(kind, client, value);
+
+        return r < 0 ? r : memory_receive_batch(kind, client, value);
+}
+
+MEMORY_INLINE int memory_snapshot(const struct memory_kind *kind, struct subject_client *client,
+                                  uint64_t value)
+{
+        struct nipc_cgroups_snapshot_view view;
+        uint64_t size;
+        int r = memory_ping(kind, client, value);
+
+        if (r < 0)
+                return r;
+        memcpy(&size, client->response_area, sizeof(size));
+        if (size > client->area_size - MEMORY_HEADER_SIZE)
+                return -EBADMSG;
+        memcpy(client->payload, client->response_area + MEMORY_HEADER_SIZE, size);
+        if (nipc_cgroups_snapshot_view_init(&view, client->payload, size, NULL))
+                return -EBADMSG;
+        return subject_items_check(&view, client->options->items);
 }
 
 /* Copied once in each direction, as the client's payload into the area and back by the server. */
@@ -215,12 +270,19 @@ MEMORY_INLINE int memory_large(const struct memory_kind *kind, struct subject_cl
         static int batch(struct subject_client *client, uint64_t value)                         \
         { return memory_batch(&(kind), client, value); }                                        \
         static int large(struct subject_client *client, uint64_t value)                         \
-        { return memory_large(&(kind), client, value); }
+        { return memory_large(&(kind), client, value); }                                        \
+        static int send_batch(struct subject_client *client, uint64_t value)                    \
+        { return memory_send_batch(&(kind), client, value); }                                   \
+        static int receive_batch(struct subject_client *client, uint64_t value)                 \
+        { return memory_receive_batch(&(kind), client, value); }                                \
+        static int snapshot(struct subject_client *client, uint64_t value)                      \
+        { return memory_snapshot(&(kind), client, value); }
 
 #define MEMORY_SUBJECT(name_, ...)                                                              \
         {                                                                                       \
                 .name = name_, .prepare = memory_prepare, .serve = serve, .open = memory_open,  \
                 .close = memory_close, .ping = ping, .send = send_one, .receive = receive_one,  \
-                .batch = batch, .large = large, __VA_ARGS__                                     \
+                .batch = batch, .send_batch = send_batch, .receive_batch = receive_batch,       \
+                .snapshot = snapshot, .large = large, __VA_ARGS__                               \
         }
 /* clang-format on */

@@ -2,9 +2,11 @@
 
 /*
  * The servers of the nipc subjects, driven by their process's only thread, as the bare ones are:
- * a managed server of increment, of a snapshot that is built anew for each request, or of an echo.
+ * a managed server of increment, of a snapshot that is built anew for each request, of lookups that
+ * know every key, or of an echo.
  */
 
+#include "subject-items.h"
 #include "subject-nipc.h"
 
 #include <errno.h>
@@ -16,17 +18,18 @@
 
 #define SINGLE_REQUEST_BYTES  4096u
 #define SINGLE_RESPONSE_BYTES 65536u
-#define BATCH_ITEM_BYTES      16u /* 8 of directory and 8 of number */
-#define SNAPSHOT_ITEM_STRINGS 160u
+#define BATCH_ITEM_BYTES      16u   /* 8 of directory and 8 of number */
 #define CROWD_BYTES           1024u /* the default for requests, for both directions */
 
 uint32_t subject_nipc_request_bytes(const struct subject_options *options)
 {
-        if (options->scenario == SUBJECT_BATCH)
+        if (options->scenario == SUBJECT_BATCH || options->scenario == SUBJECT_PIPELINE_BATCH)
                 return MAX(SINGLE_REQUEST_BYTES, options->items * BATCH_ITEM_BYTES);
+        if (options->scenario == SUBJECT_LOOKUP)
+                return MAX(SINGLE_REQUEST_BYTES, options->items * SUBJECT_LOOKUP_KEY_BYTES);
         if (options->scenario == SUBJECT_LARGE)
                 return MAX(SINGLE_REQUEST_BYTES, options->bytes);
-        if (options->scenario == SUBJECT_CLIENTS || options->scenario == SUBJECT_FAIRNESS)
+        if (subject_has_crowd(options->scenario))
                 return CROWD_BYTES;
         return SINGLE_REQUEST_BYTES;
 }
@@ -35,15 +38,16 @@ uint32_t subject_nipc_response_bytes(const struct subject_options *options)
 {
         uint64_t bytes = 0;
 
-        if (options->scenario == SUBJECT_CLIENTS || options->scenario == SUBJECT_FAIRNESS)
+        if (subject_has_crowd(options->scenario))
                 return CROWD_BYTES;
-        if (options->scenario == SUBJECT_BATCH)
+        if (options->scenario == SUBJECT_BATCH || options->scenario == SUBJECT_PIPELINE_BATCH)
                 bytes = (uint64_t)options->items * BATCH_ITEM_BYTES;
         else if (options->scenario == SUBJECT_LARGE)
                 bytes = options->bytes;
         else if (options->scenario == SUBJECT_SNAPSHOT)
-                bytes = nipc_cgroups_snapshot_size_bound(
-                        options->items, (uint64_t)options->items * SNAPSHOT_ITEM_STRINGS);
+                bytes = subject_items_size_bound(options->items);
+        else if (options->scenario == SUBJECT_LOOKUP)
+                bytes = (uint64_t)options->items * SUBJECT_LOOKUP_ITEM_BYTES;
         return (uint32_t)MAX(SINGLE_RESPONSE_BYTES, bytes);
 }
 
@@ -72,60 +76,13 @@ struct snapshot_source {
         uint32_t n_items;
 };
 
-/* Names and paths as they are on machines with containers, pods, users and many instances. */
-static void make_item(struct nipc_cgroups_snapshot_item *item, uint32_t index)
-{
-        uint32_t id = subject_nipc_item_hash(index);
-        guint64 wide = (guint64)id * G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
-        char *name, *path;
-
-        switch (index % 4) {
-        case 0:
-                name = g_strdup_printf("docker-%012" G_GINT64_MODIFIER "x", wide >> 16);
-                path = g_strdup_printf("/system.slice/docker-%016" G_GINT64_MODIFIER
-                                       "x%016x%016x%016x.scope",
-                                       wide, id, ~id, index);
-                break;
-        case 1:
-                name = g_strdup_printf("k8s-pod-%08x-%04x-4a1c-%08x", id, index & 0xffff, ~id);
-                path = g_strdup_printf("/kubepods.slice/kubepods-burstable.slice/"
-                                       "kubepods-burstable-pod%08x_%04x_4a1c_%08x.slice",
-                                       id, index & 0xffff, ~id);
-                break;
-        case 2:
-                name = g_strdup_printf("user@1000.service/app-%08x.scope", id);
-                path = g_strdup_printf("/user.slice/user-1000.slice/user@1000.service/app.slice/"
-                                       "app-%08x.scope",
-                                       id);
-                break;
-        default:
-                name = g_strdup_printf("instance@%08x-%04x.service", id, index & 0xffff);
-                path = g_strdup_printf("/system.slice/system-instance.slice/"
-                                       "instance@%08x-%04x.service",
-                                       id, index & 0xffff);
-                break;
-        }
-        *item = (struct nipc_cgroups_snapshot_item){
-                .hash = id,
-                .options = 1,
-                .enabled = 1,
-                .name_len = (uint32_t)strlen(name),
-                .path_len = (uint32_t)strlen(path),
-                .name = name,
-                .path = path,
-        };
-        g_assert(item->name_len + item->path_len <= SNAPSHOT_ITEM_STRINGS);
-}
-
 static int snapshot(void *userdata, struct nipc_cgroups_snapshot_builder *builder, void *buf,
                     size_t capacity, size_t *ret_size)
 {
         const struct snapshot_source *source = userdata;
 
-        nipc_cgroups_snapshot_builder_init(builder, buf, capacity, source->n_items);
-        for (uint32_t i = 0; i < source->n_items; i++)
-                nipc_cgroups_snapshot_builder_add(builder, &source->items[i]);
-        return nipc_cgroups_snapshot_builder_finish(builder, 1, 1, ret_size);
+        return subject_items_encode(builder, source->items, source->n_items, buf, capacity,
+                                    ret_size);
 }
 
 /* ---- the server ----------------------------------------------------------------------------- */
@@ -138,17 +95,19 @@ static int new_server(const struct subject_options *options,
                                                                  increment, NULL};
         const struct nipc_cgroups_snapshot_handler snapshot_handler = {sizeof(snapshot_handler),
                                                                        snapshot, source};
+        const struct nipc_lookup_handler lookup_handler = {sizeof(lookup_handler),
+                                                           subject_lookup_answer, NULL};
         const struct nipc_handler echo_handler = {sizeof(echo_handler), SUBJECT_METHOD, echo, NULL,
                                                   NULL};
 
         if (options->scenario == SUBJECT_LARGE)
                 return nipc_server_new(config, &echo_handler, ret_server);
+        if (options->scenario == SUBJECT_LOOKUP)
+                return nipc_server_new_cgroups_lookup(config, &lookup_handler, ret_server);
         if (options->scenario != SUBJECT_SNAPSHOT)
                 return nipc_server_new_increment(config, &increment_handler, ret_server);
         source->n_items = options->items;
-        source->items = g_new(struct nipc_cgroups_snapshot_item, options->items);
-        for (uint32_t i = 0; i < options->items; i++)
-                make_item(&source->items[i], i);
+        source->items = subject_items_new(options->items);
         return nipc_server_new_cgroups_snapshot(config, &snapshot_handler, ret_server);
 }
 
@@ -169,7 +128,7 @@ int subject_nipc_serve(const struct subject_options *options, int ready_fd)
         if (options->scenario == SUBJECT_FAIRNESS) /* who makes trouble stays */
                 config.handshake_timeout_ms = config.request_timeout_ms =
                         config.response_timeout_ms = 10 * SUBJECT_TIMEOUT_MS;
-        if (options->scenario == SUBJECT_CLIENTS)
+        if (options->scenario == SUBJECT_CLIENTS || options->scenario == SUBJECT_IDLE)
                 config.max_sessions = options->n_clients;
         r = new_server(options, &config, &source, &server);
         if (r < 0 || write(ready_fd, "", 1) != 1)

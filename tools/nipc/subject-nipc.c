@@ -10,10 +10,12 @@
 #include "subject-nipc.h"
 #include "crowd.h"
 #include "profiles.h"
+#include "subject-items.h"
 #include "subject-large.h"
 #include "trouble.h"
 
 #include <errno.h>
+#include <nipc/batch.h>
 #include <nipc/client.h>
 #include <nipc/increment.h>
 #include <nipc/session.h>
@@ -28,6 +30,7 @@ struct subject_client {
         uint64_t *values; /* of a batch */
         uint64_t *answers;
         uint8_t *payload; /* of large */
+        char **paths;     /* of lookup */
         struct crowd *crowd;
 };
 
@@ -41,6 +44,7 @@ static void client_close(struct subject_client *client)
         g_free(client->values);
         g_free(client->answers);
         g_free(client->payload);
+        subject_paths_free(client->paths);
         g_free(client);
 }
 
@@ -52,6 +56,10 @@ static int open_session(const struct subject_options *options, struct nipc_sessi
         config.service = SUBJECT_SERVICE;
         config.supported_profiles = NIPC_PROFILE_BASELINE | options->profile;
         config.preferred_profiles = config.supported_profiles;
+        config.max_request_payload_bytes = subject_nipc_request_bytes(options);
+        config.max_response_payload_bytes = subject_nipc_response_bytes(options);
+        if (options->scenario == SUBJECT_PIPELINE_BATCH)
+                config.max_request_batch_items = options->items;
         return nipc_session_open(&config, nipc_deadline_after_ms(SUBJECT_TIMEOUT_MS), ret_session,
                                  NULL);
 }
@@ -96,9 +104,11 @@ static int client_open(const struct subject_options *options, struct subject_cli
                 client->payload = g_malloc(options->bytes);
                 memset(client->payload, 0x5a, options->bytes);
         }
-        if (options->scenario == SUBJECT_CLIENTS || options->scenario == SUBJECT_FAIRNESS)
+        if (options->scenario == SUBJECT_LOOKUP)
+                client->paths = subject_paths_new(options->items);
+        if (subject_has_crowd(options->scenario))
                 r = crowd_open(options, &client->crowd);
-        else if (options->scenario == SUBJECT_PIPELINE)
+        else if (subject_is_pipeline(options->scenario))
                 r = open_session(options, &client->session);
         else
                 r = open_client(options, &client->client);
@@ -201,6 +211,64 @@ static int client_receive(struct subject_client *client, uint64_t value)
         return 0;
 }
 
+static int client_send_batch(struct subject_client *client, uint64_t value)
+{
+        const uint32_t n = client->options->items;
+        const struct nipc_header header = {
+                .kind = NIPC_KIND_REQUEST,
+                .flags = NIPC_FLAG_BATCH,
+                .code = NIPC_METHOD_INCREMENT,
+                .item_count = n,
+                .message_id = value,
+        };
+        const size_t capacity = (size_t)n * (NIPC_BATCH_ENTRY_SIZE + NIPC_INCREMENT_SIZE);
+        struct nipc_batch_builder builder;
+        void *payload, *item;
+        size_t size;
+        int r;
+
+        r = nipc_session_reserve(client->session, capacity, &payload);
+        if (r < 0)
+                return r;
+        r = nipc_batch_builder_init(&builder, payload, capacity, n);
+        for (uint32_t i = 0; r == 0 && i < n; i++) {
+                r = nipc_batch_builder_reserve(&builder, &item, &size);
+                if (r != 0)
+                        break;
+                nipc_increment_encode(value + i, item);
+                r = nipc_batch_builder_commit(&builder, NIPC_INCREMENT_SIZE);
+        }
+        if (r == 0)
+                r = nipc_batch_builder_finish(&builder, &size);
+        if (r != 0)
+                return -EMSGSIZE;
+        return nipc_session_commit(client->session, &header, size, pipeline_deadline(client));
+}
+
+static int client_receive_batch(struct subject_client *client, uint64_t value)
+{
+        struct nipc_batch_view view;
+        struct nipc_message message;
+        const void *item;
+        uint64_t answer;
+        size_t size;
+        int r;
+
+        r = nipc_session_receive(client->session, pipeline_deadline(client), &message);
+        if (r < 0)
+                return r;
+        if (message.header.message_id != value || message.header.transport_status ||
+            message.header.item_count != client->options->items ||
+            nipc_batch_view_init(&view, message.payload, message.payload_size,
+                                 message.header.item_count, NULL))
+                return -EBADMSG;
+        for (uint32_t i = 0; i < view.item_count; i++)
+                if (nipc_batch_view_get(&view, i, &item, &size) ||
+                    nipc_increment_decode(item, size, &answer, NULL) || answer != value + i + 1)
+                        return -EBADMSG;
+        return 0;
+}
+
 static int client_batch(struct subject_client *client, uint64_t value)
 {
         uint32_t i, n = client->options->items;
@@ -218,23 +286,28 @@ static int client_batch(struct subject_client *client, uint64_t value)
         return 0;
 }
 
+/* ---- what is more than a number ------------------------------------------------------------- */
+
 static int client_snapshot(struct subject_client *client, uint64_t value)
 {
         struct nipc_cgroups_snapshot_view view;
-        struct nipc_cgroups_snapshot_item item;
         int r;
 
         (void)value; /* every snapshot is the same */
         r = nipc_client_cgroups_snapshot(client->client, SUBJECT_TIMEOUT_MS, &view);
-        if (r < 0)
-                return r;
-        if (view.item_count != client->options->items)
-                return -EBADMSG;
-        for (uint32_t i = 0; i < view.item_count; i++)
-                if (nipc_cgroups_snapshot_view_get(&view, i, &item, NULL) ||
-                    item.hash != subject_nipc_item_hash(i))
-                        return -EBADMSG;
-        return 0;
+        return r < 0 ? r : subject_items_check(&view, client->options->items);
+}
+
+static int client_lookup(struct subject_client *client, uint64_t value)
+{
+        const uint32_t n = client->options->items;
+        struct nipc_lookup_view view;
+        int r;
+
+        (void)value; /* every lookup is the same */
+        r = nipc_client_cgroups_lookup(client->client, (const char *const *)client->paths, n,
+                                       SUBJECT_TIMEOUT_MS, &view);
+        return r < 0 ? r : subject_lookup_check(&view, client->paths, n);
 }
 
 static int client_crowd(struct subject_client *client, uint64_t end_ns, struct histogram *latency)
@@ -262,9 +335,11 @@ static int client_large(struct subject_client *client, uint64_t value)
 #define SUBJECT_NIPC                                                                            \
         .by_default = true, .serve = subject_nipc_serve, .open = client_open,                   \
         .close = client_close, .check = client_check, .ping = client_ping,                      \
-        .batch = client_batch, .snapshot = client_snapshot, .large = client_large
-#define SUBJECT_NIPC_MANY .send = client_send, .receive = client_receive, .crowd = client_crowd, \
-        .trouble = trouble_make
+        .batch = client_batch, .snapshot = client_snapshot, .lookup = client_lookup,            \
+        .large = client_large
+#define SUBJECT_NIPC_MANY                                                                       \
+        .send = client_send, .receive = client_receive, .send_batch = client_send_batch,        \
+        .receive_batch = client_receive_batch, .crowd = client_crowd, .trouble = trouble_make
 /* clang-format on */
 
 const struct subject subject_baseline = {

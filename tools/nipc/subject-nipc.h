@@ -13,11 +13,5 @@
 uint32_t subject_nipc_request_bytes(const struct subject_options *options);
 uint32_t subject_nipc_response_bytes(const struct subject_options *options);
 
-/* By which the client knows item `index` of a snapshot. */
-static inline uint32_t subject_nipc_item_hash(uint32_t index)
-{
-        return (index + 1) * 2654435761u;
-}
-
 /* The server's end, see struct subject. */
 int subject_nipc_serve(const struct subject_options *options, int ready_fd);

@@ -4,12 +4,15 @@
 
 #include "subject.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +36,8 @@ int subject_pin(int cpu)
 
 bool subject_can(const struct subject *subject, enum subject_scenario scenario)
 {
+        if (subject->slice)
+                return scenario == SUBJECT_PING_PONG || scenario == SUBJECT_PIPELINE;
         switch (scenario) {
         case SUBJECT_PING_PONG:
                 return subject->ping;
@@ -47,7 +52,12 @@ bool subject_can(const struct subject *subject, enum subject_scenario scenario)
         case SUBJECT_FAIRNESS:
                 return subject->crowd && subject->trouble;
         case SUBJECT_CLIENTS:
+        case SUBJECT_IDLE:
                 return subject->crowd;
+        case SUBJECT_PIPELINE_BATCH:
+                return subject->send_batch && subject->receive_batch;
+        case SUBJECT_LOOKUP:
+                return subject->lookup;
         default:
                 return false;
         }
@@ -148,4 +158,87 @@ double subject_cpu_seconds(pid_t pid)
         if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) < 0)
                 return 0;
         return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Calls each() for all threads of a process. */
+static int for_each_thread(pid_t pid, int (*each)(pid_t pid, pid_t tid, void *userdata),
+                           void *userdata)
+{
+        char path[64];
+        struct dirent *entry;
+        DIR *dir;
+        int r = 0;
+
+        snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+        dir = opendir(path);
+        if (!dir)
+                return -errno;
+        while (r == 0 && (entry = readdir(dir)))
+                if (entry->d_name[0] != '.')
+                        r = each(pid, (pid_t)atoi(entry->d_name), userdata);
+        closedir(dir);
+        return r;
+}
+
+static int add_switches(pid_t pid, pid_t tid, void *userdata)
+{
+        uint64_t *sum = userdata;
+        char path[64], line[128];
+        unsigned long long n;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
+        file = fopen(path, "re");
+        while (file && fgets(line, sizeof(line), file))
+                if (sscanf(line, "voluntary_ctxt_switches: %llu", &n) == 1 ||
+                    sscanf(line, "nonvoluntary_ctxt_switches: %llu", &n) == 1)
+                        *sum += n;
+        if (file)
+                fclose(file);
+        return 0;
+}
+
+uint64_t subject_count_switches(pid_t pid)
+{
+        struct rusage usage;
+        uint64_t sum = 0;
+
+        if (pid > 0)
+                for_each_thread(pid, add_switches, &sum);
+        else if (getrusage(RUSAGE_SELF, &usage) == 0)
+                sum = (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
+        return sum;
+}
+
+double subject_memory_kb(pid_t pid)
+{
+        char path[64], line[128];
+        double kb = 0;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+        file = fopen(path, "re");
+        while (file && fgets(line, sizeof(line), file))
+                if (sscanf(line, "Pss: %lf", &kb) == 1)
+                        break;
+        if (file)
+                fclose(file);
+        return kb;
+}
+
+static int pin_thread(pid_t pid, pid_t tid, void *userdata)
+{
+        (void)pid;
+        return sched_setaffinity(tid, sizeof(cpu_set_t), userdata) < 0 ? -errno : 0;
+}
+
+int subject_pin_process(pid_t pid, int cpu)
+{
+        cpu_set_t one;
+
+        if (cpu < 0)
+                return 0;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        return for_each_thread(pid, pin_thread, &one);
 }

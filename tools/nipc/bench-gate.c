@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * `nipc bench --gate`: whether nipc is about as fast as it was, said by ratios to bare rows that
+ * were measured in turns with it, never by numbers of their own. The limits lie between what is
+ * usual and half of it. A machine that does something else for a while fails nobody: what is below
+ * is measured again, and again, and the best counts.
+ */
+
+#include "bench-suite.h"
+#include "command.h"
+
+#include <stdlib.h>
+
+#define N_ATTEMPTS  4
+#define N_REPEAT    5
+#define DURATION_NS UINT64_C(100000000)
+
+const struct bench_check bench_checks[] = {
+        /* Usual, on two virtual CPUs: see bench/README.md. */
+        {SUBJECT_PING_PONG, BENCH_PLACEMENT_TWO, &subject_ring, &subject_bare_shm, 0.55},
+        {SUBJECT_PING_PONG, BENCH_PLACEMENT_SAME, &subject_baseline, &subject_bare_seqpacket, 0.6},
+        {SUBJECT_PIPELINE, BENCH_PLACEMENT_SAME, &subject_baseline, &subject_bare_seqpacket, 0.55},
+        {SUBJECT_SNAPSHOT, BENCH_PLACEMENT_SAME, &subject_ring, &subject_baseline, 0.8},
+        {0},
+};
+
+struct gate {
+        double ratio; /* median over the repetitions */
+};
+
+static gint compare(gconstpointer a, gconstpointer b)
+{
+        double x = *(const double *)a, y = *(const double *)b;
+
+        return (x > y) - (x < y);
+}
+
+/* The first track is judged by the second. */
+static int finish(const struct bench *bench, const struct bench_track *tracks, guint n_tracks)
+{
+        struct gate *gate = bench->guard->userdata;
+        double ratios[N_REPEAT * 2];
+        guint n = 0;
+
+        if (n_tracks != 2)
+                return command_fail(&command_bench, "the gate needs two rows");
+        for (; n < tracks[0].results->len && n < G_N_ELEMENTS(ratios); n++)
+                ratios[n] = g_array_index(tracks[0].results, struct bench_result, n).throughput /
+                            g_array_index(tracks[1].results, struct bench_result, n).throughput;
+        qsort(ratios, n, sizeof(*ratios), compare);
+        gate->ratio = n ? ratios[n / 2] : 0;
+        return COMMAND_SUCCESS;
+}
+
+static int measure(const struct bench_check *check, double *ret_ratio)
+{
+        struct gate gate = {0};
+        const struct bench_guard guard = {.max_spread = 1e9, /* the limits are loose */
+                                          .max_extra = N_REPEAT,
+                                          .finish = finish,
+                                          .userdata = &gate};
+        struct bench bench = {
+                .scenario = check->scenario,
+                .subjects = {check->subject, check->ground},
+                .n_subjects = 2,
+                .options = {.depth = 16, .items = 1000, .bytes = 8, .n_clients = 1},
+                .duration_ns = DURATION_NS,
+                .repeat = N_REPEAT,
+                .guard = &guard,
+        };
+        int status = bench_place(&bench, check->placement);
+
+        if (status == COMMAND_SUCCESS)
+                status = bench_run_scenario(&bench);
+        *ret_ratio = gate.ratio;
+        return status;
+}
+
+static int judge(const struct bench_check *check)
+{
+        struct bench bench = {.placement = check->placement};
+        g_autofree char *why_not = bench_why_not(&bench, check->subject);
+        g_autofree char *name =
+                g_strdup_printf("%s, %s, %s against %s", bench_scenario_names[check->scenario],
+                                bench_placement_names[check->placement], check->subject->name,
+                                check->ground->name);
+        double best = 0, ratio;
+
+        if (!why_not)
+                why_not = bench_why_not(&bench, check->ground);
+        if (!why_not && check->placement == BENCH_PLACEMENT_TWO && g_get_num_processors() < 2)
+                why_not = g_strdup("there is but one CPU");
+        if (why_not) {
+                printf("%s: skipped, %s\n", name, why_not);
+                return COMMAND_SUCCESS;
+        }
+        for (int i = 0; i < N_ATTEMPTS && best < check->least; i++) {
+                int status = measure(check, &ratio);
+
+                if (status != COMMAND_SUCCESS)
+                        return status;
+                printf("%s: %.3f, at least %.2f\n", name, ratio, check->least);
+                fflush(stdout);
+                best = MAX(best, ratio);
+        }
+        return best >= check->least ? COMMAND_SUCCESS
+                                    : command_fail(&command_bench, "%s: %.3f is below %.2f", name,
+                                                   best, check->least);
+}
+
+int bench_gate_run(const struct bench_check *checks)
+{
+        int status = COMMAND_SUCCESS, one;
+
+        for (; checks->subject; checks++) {
+                one = judge(checks);
+                if (one != COMMAND_SUCCESS)
+                        status = one;
+        }
+        return status;
+}
