@@ -238,27 +238,29 @@ static const char *peer_get_reason(const struct subject_client *client)
 }
 
 /* clang-format off */
-#define PEER(name_, serve_, program_, needs_)                                                   \
+#define PEER(name_, serve_, program_, needs_, single_)                                          \
         {                                                                                       \
                 .name = name_, .serve = serve_, .open = peer_open, .close = peer_close,         \
                 .slice = peer_slice, .get_pids = peer_get_pids, .get_reason = peer_get_reason,  \
-                .program = program_, .needs = needs_                                            \
+                .program = program_, .needs = needs_, .one_at_a_time = single_                  \
         }
 
 static const struct subject peer_nng = PEER(
-        "nng", peer_serve, "bench-peer-nng", "libnng-dev was not found");
+        "nng", peer_serve, "bench-peer-nng", "libnng-dev was not found", true);
 static const struct subject peer_zeromq = PEER(
-        "zeromq", peer_serve, "bench-peer-zeromq", "libzmq3-dev was not found");
+        "zeromq", peer_serve, "bench-peer-zeromq", "libzmq3-dev was not found", false);
 static const struct subject peer_sd_bus = PEER(
-        "sd-bus", peer_serve, "bench-peer-sd-bus", "libsystemd-dev was not found");
+        "sd-bus", peer_serve, "bench-peer-sd-bus", "libsystemd-dev was not found", false);
 static const struct subject peer_gdbus = PEER(
-        "gdbus", peer_serve, "bench-peer-gdbus", "libglib2.0-dev was not found");
+        "gdbus", peer_serve, "bench-peer-gdbus", "libglib2.0-dev was not found", true);
 static const struct subject peer_grpc = PEER(
-        "grpc", peer_serve, "bench-peer-grpc", "libgrpc-dev was not found");
+        "grpc", peer_serve, "bench-peer-grpc",
+        "its C library is no interface for programs, and this build has no C++", true);
 static const struct subject peer_iceoryx = PEER(
-        "iceoryx", peer_serve, "bench-peer-iceoryx", "libiceoryx-binding-c-dev was not found");
+        "iceoryx", peer_serve, "bench-peer-iceoryx", "libiceoryx-binding-c-dev was not found",
+        true);
 static const struct subject peer_node = PEER(
-        "node-ipc", stand_in, "bench-peer-node.js", "it is not there");
+        "node-ipc", stand_in, "bench-peer-node.js", "it is not there", false);
 /* clang-format on */
 
 const struct subject *const subject_peers[] = {

@@ -37,7 +37,8 @@ int subject_pin(int cpu)
 bool subject_can(const struct subject *subject, enum subject_scenario scenario)
 {
         if (subject->slice)
-                return scenario == SUBJECT_PING_PONG || scenario == SUBJECT_PIPELINE;
+                return scenario == SUBJECT_PING_PONG ||
+                       (scenario == SUBJECT_PIPELINE && !subject->one_at_a_time);
         switch (scenario) {
         case SUBJECT_PING_PONG:
                 return subject->ping;
