@@ -3,13 +3,14 @@
  * A benchmark that measures wrong answers is worse than none. Here the real clients of `nipc bench`
  * meet servers that answer wrongly, die, or do not have the profile: each must fail the run.
  */
-#include "bench.h"
+#include "bench-suite.h"
 #include "command.h"
 #include "subject-items.h"
 #include "subject-memory.h"
 #include "subject-nipc.h"
 
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <nipc/hello.h>
 #include <nipc/server.h>
 #include <sched.h>
@@ -22,9 +23,11 @@ const struct command command_bench = {.name = "bench"}; /* what failures are sai
 
 /* ---- servers that lie ----------------------------------------------------------------------- */
 
+static uint64_t lie_every = 16;
+
 static int lie_increment(void *userdata, uint64_t value, uint64_t *ret_value)
 {
-        *ret_value = value + (value % 16 == 15 ? 2 : 1); /* not always */
+        *ret_value = value + (value % lie_every == lie_every - 1 ? 2 : 1); /* not always */
         return 0;
 }
 
@@ -203,6 +206,79 @@ static void test_lie(gconstpointer data)
         g_test_trap_assert_stdout_unmatched("*,free,*"); /* no row of it */
 }
 
+/* A suite ends with the first wrong answer, and leaves nothing. */
+static void test_suite(void)
+{
+        g_autofree char *base = g_dir_make_tmp("bench-honesty-XXXXXX", NULL);
+        g_autofree char *out = g_build_filename(base, "out", NULL);
+        g_autoptr(GDir) left = NULL;
+
+        if (g_test_subprocess()) {
+                struct subject subject = subject_baseline;
+                const struct subject *const subjects[] = {&subject, &subject_bare_seqpacket, NULL};
+                const struct bench_suite suite = {.out = g_getenv("BENCH_HONESTY_OUT"),
+                                                  .duration_ns = 50000000,
+                                                  .repeat = 1,
+                                                  .version = "of a test",
+                                                  .subjects = subjects,
+                                                  .only_subjects = true};
+
+                subject.serve = lie_nipc;
+                lie_every = 1000;
+                exit(bench_suite_run(&suite));
+        }
+        g_setenv("BENCH_HONESTY_OUT", out, TRUE);
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_failed();
+        g_test_trap_assert_stderr(WRONG);
+        left = g_dir_open(base, 0, NULL);
+        g_assert_null(g_dir_read_name(left));
+        g_rmdir(base);
+}
+
+/* ---- the gate ------------------------------------------------------------------------------- */
+
+/* Does a round trip thirty-two times: the machine may be as busy as it likes. */
+static int ping_slowly(struct subject_client *client, uint64_t value)
+{
+        int r = 0;
+
+        for (int i = 0; r == 0 && i < 32; i++)
+                r = subject_bare_seqpacket.ping(client, value);
+        return r;
+}
+
+static int run_gate(double least)
+{
+        struct subject slow = subject_bare_seqpacket;
+        const struct bench_check checks[] = {
+                {SUBJECT_PING_PONG, BENCH_PLACEMENT_SAME, &slow, &subject_bare_seqpacket, least},
+                {0},
+        };
+
+        slow.name = "slow";
+        slow.ping = ping_slowly;
+        return bench_gate_run(checks);
+}
+
+static void test_gate_closed(void)
+{
+        if (g_test_subprocess())
+                exit(run_gate(0.5));
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_failed();
+        g_test_trap_assert_stderr("*slow against bare-seqpacket: 0.* is below 0.50*");
+}
+
+static void test_gate_open(void)
+{
+        if (g_test_subprocess())
+                exit(run_gate(0.0001));
+        g_test_trap_subprocess(NULL, 0, 0);
+        g_test_trap_assert_passed();
+        g_test_trap_assert_stdout("*slow against bare-seqpacket: 0.*");
+}
+
 int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
@@ -211,5 +287,8 @@ int main(int argc, char **argv)
 
                 g_test_add_data_func(path, &lies[i], test_lie);
         }
+        g_test_add_func("/bench/suite", test_suite);
+        g_test_add_func("/bench/gate/closed", test_gate_closed);
+        g_test_add_func("/bench/gate/open", test_gate_open);
         return g_test_run();
 }

@@ -11,7 +11,7 @@ static const char *const subjects[] = {"baseline",       "shm-hybrid",  "ring",
 #define COLUMNS                                                                             \
         "scenario,profile,placement,target_rps,repeat,duration_s,throughput,p50_us,p99_us," \
         "p999_us,client_cpu,server_cpu,distance_before_ns,distance_after_ns,switches,"      \
-        "server_kb"
+        "server_kb,others_cpu"
 
 struct row {
         const char *scenario;
@@ -50,7 +50,7 @@ static void check_row(const char *line, const char *scenario, const char *subjec
 {
         g_auto(GStrv) fields = g_strsplit(line, ",", -1);
 
-        g_assert_cmpuint(g_strv_length(fields), ==, 16);
+        g_assert_cmpuint(g_strv_length(fields), ==, 17);
         g_assert_cmpstr(fields[0], ==, scenario);
         g_assert_cmpstr(fields[1], ==, subject);
         for (guint i = 5; i < 10; i++)

@@ -48,7 +48,7 @@ void bench_report_columns(FILE *csv)
 {
         fputs("scenario,profile,placement,target_rps,repeat,duration_s,throughput,p50_us,p99_us,"
               "p999_us,client_cpu,server_cpu,distance_before_ns,distance_after_ns,switches,"
-              "server_kb\n",
+              "server_kb,others_cpu\n",
               csv);
         fflush(csv); /* or a child that ends would say it again */
 }
@@ -62,12 +62,12 @@ void bench_report_row(const struct bench *bench, FILE *csv, const struct bench_t
 
         fprintf(csv,
                 "%s,%s,%s,%" G_GINT64_FORMAT
-                ",%u,%.3f,%.1f,%.3f,%.3f,%.3f,%.3f,%.3f,%.0f,%.0f,%.3f,%.0f\n",
+                ",%u,%.3f,%.1f,%.3f,%.3f,%.3f,%.3f,%.3f,%.0f,%.0f,%.3f,%.0f,%.2f\n",
                 scenario, track->subject->name, bench_placement_names[bench->placement],
                 bench->rate, index + 1, result->duration_s, result->throughput, result->p50_us,
                 result->p99_us, result->p999_us, result->client_cpu, result->server_cpu,
                 result->distance_before_ns, result->distance_after_ns, result->switches,
-                result->server_kb);
+                result->server_kb, result->others_cpu);
         fflush(csv);
 }
 

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define SLICE_NS   UINT64_C(100000000)
 #define WARM_UP_NS UINT64_C(50000000)
@@ -65,7 +66,7 @@ static double ratio_of(uint64_t part, uint64_t whole)
 }
 
 static int finish_track(const struct bench *bench, struct bench_track *track,
-                        const double distance_ns[2])
+                        const double distance_ns[2], double others_cpu)
 {
         double seconds = (double)track->busy_ns / 1e9;
         struct bench_result result;
@@ -89,6 +90,7 @@ static int finish_track(const struct bench *bench, struct bench_track *track,
                 .distance_after_ns = distance_ns[1],
                 .switches = ratio_of(track->n_switches, track->latency.count),
                 .server_kb = subject_memory_kb(track->server_pid),
+                .others_cpu = others_cpu,
         };
         histogram_add(&track->total, &track->latency);
         g_array_append_val(track->results, result);
@@ -138,19 +140,54 @@ static int run_slices(struct round *round)
         return status;
 }
 
+/* What was used of all CPUs so far, in seconds: by us, by others, and by the host in our place. */
+static double machine_cpu_seconds(void)
+{
+        g_autofree char *text = NULL;
+        double user, nice, system, idle, iowait, irq, softirq, steal;
+
+        if (!g_file_get_contents("/proc/stat", &text, NULL, NULL) ||
+            sscanf(text, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle,
+                   &iowait, &irq, &softirq, &steal) != 8)
+                return 0;
+        return (user + nice + system + irq + softirq + steal) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static double own_cpu_seconds(const struct round *round)
+{
+        double sum = subject_cpu_seconds(getpid());
+
+        for (guint i = 0; i < round->n_tracks; i++) {
+                const struct bench_track *track = &round->tracks[i];
+                const pid_t pids[] = {track->client_pid, track->server_pid, track->trouble_pid,
+                                      track->apart_pid};
+
+                for (guint k = 0; k < G_N_ELEMENTS(pids); k++)
+                        sum += pids[k] > 0 ? subject_cpu_seconds(pids[k]) : 0;
+        }
+        return sum;
+}
+
 /* *ret_steady: false when the CPUs came nearer or went away meanwhile, and nothing was kept. */
 static int run_repetition(struct round *round, bool *ret_steady)
 {
         const struct bench *bench = round->bench;
-        double distance_ns[2];
+        double distance_ns[2], machine_cpu, own_cpu, others_cpu;
+        gint64 start_us;
         int status;
 
         distance_ns[0] = bench_measure_distance(bench->placement);
+        start_us = g_get_monotonic_time();
+        machine_cpu = machine_cpu_seconds();
+        own_cpu = own_cpu_seconds(round);
         status = run_slices(round);
+        others_cpu = machine_cpu_seconds() - machine_cpu - own_cpu_seconds(round) + own_cpu;
+        others_cpu /= (double)(g_get_monotonic_time() - start_us) / 1e6;
         distance_ns[1] = bench_measure_distance(bench->placement);
-        *ret_steady = !bench->guard || bench_distances_agree(distance_ns[0], distance_ns[1]);
+        *ret_steady = !bench->guard || bench->repeat == 1 ||
+                      bench_distances_agree(distance_ns[0], distance_ns[1]);
         for (guint i = 0; *ret_steady && status == COMMAND_SUCCESS && i < round->n_tracks; i++)
-                status = finish_track(bench, &round->tracks[i], distance_ns);
+                status = finish_track(bench, &round->tracks[i], distance_ns, MAX(others_cpu, 0));
         return status;
 }
 

@@ -323,6 +323,34 @@ static int run_in(const struct bench_suite *suite, const char *dir)
         return status == COMMAND_SUCCESS ? closed : status;
 }
 
+/* counts.csv: how many rows each file has, so that a cut one is known. */
+static int write_counts(const char *dir)
+{
+        g_autoptr(GDir) open = g_dir_open(dir, 0, NULL);
+        FILE *csv;
+        const char *name;
+
+        if (!open)
+                return command_fail(&command_bench, "cannot read %s", dir);
+        csv = bench_suite_open(dir, "counts.csv");
+        if (!csv)
+                return COMMAND_FAILURE;
+        fputs("file,rows\n", csv);
+        while ((name = g_dir_read_name(open))) {
+                g_autofree char *path = g_build_filename(dir, name, NULL);
+                g_autofree char *text = NULL;
+                unsigned n_lines = 0;
+
+                if (g_str_equal(name, "counts.csv") ||
+                    !g_file_get_contents(path, &text, NULL, NULL))
+                        continue;
+                for (const char *p = text; (p = strchr(p, '\n')); p++)
+                        n_lines++;
+                fprintf(csv, "%s,%u\n", name, n_lines - 1);
+        }
+        return bench_suite_close(csv, "counts.csv");
+}
+
 static void remove_files(const char *dir)
 {
         g_autoptr(GDir) open = g_dir_open(dir, 0, NULL);
@@ -350,6 +378,8 @@ int bench_suite_run(const struct bench_suite *suite)
                 return command_fail(&command_bench, "cannot make %s: %s", template,
                                     g_strerror(errno));
         status = run_in(suite, template);
+        if (status == COMMAND_SUCCESS)
+                status = write_counts(template);
         if (status == COMMAND_SUCCESS && rename(template, suite->out) < 0)
                 status = command_fail(&command_bench, "cannot make %s: %s", suite->out,
                                       g_strerror(errno));

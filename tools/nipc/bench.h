@@ -35,6 +35,7 @@ struct bench_result {
         double distance_before_ns, distance_after_ns; /* of the two CPUs; 0: there is but one */
         double switches;                              /* of contexts, of both, per request */
         double server_kb;                             /* its share of memory in use */
+        double others_cpu;                            /* cores, of all that is not measured */
 };
 
 /* One subject in one scenario: what its slices add up to, and the results of its repetitions. */
@@ -63,7 +64,7 @@ struct bench;
 
 /*
  * What a suite asks for: rows are not written as they come, but judged in the end. Repetitions made
- * on top are max_extra at most.
+ * on top are max_extra at most. Of a single repetition nothing is asked.
  */
 struct bench_guard {
         double max_spread; /* of the middle half of the repetitions, as a share of the median */
