@@ -238,7 +238,26 @@ static int run_slice(const struct run *run, struct bench_track *track, int kind)
         return atomic_load(&run->slice->n_wrong) ? -EBADMSG : 0;
 }
 
-static void finish(const struct run *run, struct bench_track *track)
+static void reset(struct bench_track *track)
+{
+        track->busy_ns = track->n_done = 0;
+        track->client_cpu = track->server_cpu = 0;
+        memset(&track->latency, 0, sizeof(track->latency));
+}
+
+/* Latency is that of a block; of a record it is a share. */
+static void add_to_total(struct bench_track *track)
+{
+        for (unsigned i = 0; i < HISTOGRAM_N_BUCKETS; i++) {
+                const uint64_t n = track->latency.buckets[i];
+
+                track->total.buckets[histogram_bucket(
+                        (uint64_t)(histogram_bucket_middle(i) / BLOCK))] += n;
+                track->total.count += n;
+        }
+}
+
+static void finish(const struct run *run, struct bench_track *track, const double distance_ns[2])
 {
         const double seconds = (double)track->busy_ns / 1e9;
         const struct bench_result result = {
@@ -249,17 +268,25 @@ static void finish(const struct run *run, struct bench_track *track)
                 .p999_us = histogram_percentile_us(&track->latency, 0.999) / BLOCK,
                 .client_cpu = track->client_cpu / seconds,
                 .server_cpu = track->server_cpu / seconds,
+                .distance_before_ns = distance_ns[0],
+                .distance_after_ns = distance_ns[1],
         };
 
         g_array_append_val(track->results, result);
-        bench_report_row(run->bench, run->bench->csv, track, track->results->len - 1);
-        track->busy_ns = track->n_done = 0;
-        track->client_cpu = track->server_cpu = 0;
-        memset(&track->latency, 0, sizeof(track->latency));
+        add_to_total(track);
+        if (!run->bench->guard)
+                bench_report_row(run->bench, run->bench->csv, track, track->results->len - 1);
+        reset(track);
 }
 
+/* As in bench-run.c: what was measured while the distance changed does not count. */
 static int run_repetition(const struct run *run, struct bench_track *tracks)
 {
+        double distance_ns[2];
+
+        if (run->bench->progress)
+                run->bench->progress(run->bench, tracks[0].results->len + 1);
+        distance_ns[0] = bench_measure_distance(run->bench->placement);
         while (tracks[N_KINDS - 1].busy_ns < run->bench->duration_ns)
                 for (int kind = 0; kind < N_KINDS; kind++) {
                         int r = run_slice(run, &tracks[kind], kind);
@@ -268,9 +295,25 @@ static int run_repetition(const struct run *run, struct bench_track *tracks)
                                 return command_fail(&command_bench, "lane, %s: %s",
                                                     lane_subjects[kind].name, g_strerror(-r));
                 }
+        distance_ns[1] = bench_measure_distance(run->bench->placement);
+        if (run->bench->guard && run->bench->repeat > 1 &&
+            !bench_distances_agree(distance_ns[0], distance_ns[1])) {
+                for (int kind = 0; kind < N_KINDS; kind++)
+                        reset(&tracks[kind]);
+                return COMMAND_SUCCESS;
+        }
         for (int kind = 0; kind < N_KINDS; kind++)
-                finish(run, &tracks[kind]);
+                finish(run, &tracks[kind], distance_ns);
         return COMMAND_SUCCESS;
+}
+
+static bool is_enough(const struct bench *bench, const struct bench_track *tracks)
+{
+        for (int kind = 0; kind < N_KINDS; kind++)
+                if (bench->guard ? !bench_track_is_steady(bench, &tracks[kind])
+                                 : (gint64)tracks[kind].results->len < bench->repeat)
+                        return false;
+        return true;
 }
 
 static void *map_shared(size_t size)
@@ -285,6 +328,7 @@ int bench_run_lane(const struct bench *bench)
         g_autofree struct bench_track *tracks = g_new0(struct bench_track, N_KINDS);
         struct run run = {.bench = bench, .n_records = (uint64_t)BLOCK * SLICE_BLOCKS};
         int status = COMMAND_SUCCESS;
+        gint64 most;
 
         run.dir = g_dir_make_tmp("nipc-bench-XXXXXX", NULL);
         run.slice = map_shared(sizeof(*run.slice));
@@ -295,9 +339,12 @@ int bench_run_lane(const struct bench *bench)
                 tracks[kind].subject = &lane_subjects[kind];
                 tracks[kind].results = g_array_new(FALSE, FALSE, sizeof(struct bench_result));
         }
-        for (gint64 i = 1; status == COMMAND_SUCCESS && i <= bench->repeat; i++)
+        most = bench->repeat + (bench->guard ? bench->guard->max_extra : 0);
+        for (gint64 i = 0; status == COMMAND_SUCCESS && i < most && !is_enough(bench, tracks); i++)
                 status = run_repetition(&run, tracks);
-        if (status == COMMAND_SUCCESS)
+        if (status == COMMAND_SUCCESS && bench->guard)
+                status = bench->guard->finish(bench, tracks, N_KINDS);
+        else if (status == COMMAND_SUCCESS)
                 bench_report_summary(bench, tracks, N_KINDS);
         for (int kind = 0; kind < N_KINDS; kind++)
                 g_array_unref(tracks[kind].results);

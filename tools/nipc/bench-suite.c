@@ -66,6 +66,7 @@ static const struct step steps[] = {
         {"clients", SUBJECT_CLIENTS, FREE, 0, 1000, false, false},
         {"clients", SUBJECT_CLIENTS, FREE, 0, 4000, false, true},
         {"fairness", SUBJECT_FAIRNESS, FREE, 1000, 1, false, false},
+        {"lane", SUBJECT_LANE, TWO, 0, 0, false, false},
         {"idle", SUBJECT_IDLE, FREE, 0, 64, false, false},
         {"idle", SUBJECT_IDLE, FREE, 0, 1000, false, true},
 };
@@ -241,6 +242,8 @@ static int run_step(struct run *run, const struct step *step)
         set_size(&bench, step->size);
         run->step = step;
         status = bench_place(&bench, step->placement);
+        if (status == COMMAND_SUCCESS && step->scenario == SUBJECT_LANE) /* has its own */
+                return suite->only_subjects ? COMMAND_SUCCESS : bench_run_lane(&bench);
         if (status == COMMAND_SUCCESS)
                 choose_subjects(run, step, &bench);
         return status == COMMAND_SUCCESS && bench.n_subjects ? bench_run_scenario(&bench) : status;
