@@ -18,7 +18,8 @@ _nipc_endpoints()
 _nipc_options()
 {
         local profiles='baseline shm-hybrid shm-busywait ring all'
-        local subjects='baseline shm-hybrid ring bare-seqpacket bare-shm bare-futex bare-spin128'
+        local subjects='baseline shm-hybrid ring bare-seqpacket bare-shm bare-futex bare-spin128
+                bare-epoll bare-epoll-mt bare-stream bare-pipe nng zeromq sd-bus gdbus iceoryx node-ipc'
         case $prev in
         --run-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
         --source) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
@@ -32,6 +33,8 @@ _nipc_options()
                 ip_to_asn_response pid_traffic_request pid_traffic_response" -- "$cur") ;;
         --auth-token | --method | --hex | --workers | --repeat | --timeout | --count | -c | \
                 --interval | -i | --items | --max-* | --*-timeout | --fd | --lock-fd | --split-items | --rate | --duration | --depth | --bytes) ;;
+        --suite) mapfile -t COMPREPLY < <(compgen -W 'short full' -- "$cur") ;;
+        --out | --peers) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
         --placement) mapfile -t COMPREPLY < <(compgen -W 'same two free' -- "$cur") ;;
         --csv) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         *) return 1 ;;
@@ -72,8 +75,9 @@ _nipc()
         stat) words="$(_nipc_endpoints) --prometheus --interval --timeout" ;;
         top) words='--interval --count' ;;
         clean) words=$(_nipc_endpoints) ;;
-        bench) words='ping-pong pipeline batch snapshot large clients fairness lane --clients --profile --rate --duration --repeat
-                --placement --depth --items --bytes --csv' ;;
+        bench) words='ping-pong pipeline batch pipeline-batch snapshot lookup large clients fairness
+                idle lane --clients --profile --rate --duration --repeat --placement --depth --items
+                --bytes --csv --suite --out --peers --gate' ;;
         encode | decode) words="--type --items $(compgen -f -- "$cur")" ;;
         *) words='' ;;
         esac

@@ -83,6 +83,7 @@ struct run {
         FILE *csv; /* of the file of the steps before, or NULL */
         const struct step *step;
         guint index, n_steps;
+        guint told; /* the step that was named last */
 };
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -164,11 +165,12 @@ static int finish(const struct bench *bench, const struct bench_track *tracks, g
 
 static void show_progress(const struct bench *bench, gint64 repetition)
 {
-        const struct run *run = bench->guard->userdata;
+        struct run *run = bench->guard->userdata;
         const bool is_terminal = isatty(STDERR_FILENO);
 
-        if (!is_terminal && repetition > 1)
+        if (!is_terminal && run->told == run->index)
                 return;
+        run->told = run->index;
         fprintf(stderr, "%s[%2u/%u] %s", is_terminal ? "\r\033[K" : "", run->index, run->n_steps,
                 bench_scenario_names[bench->scenario]);
         if (run->step->size)
