@@ -27,6 +27,7 @@ static uint64_t lie_every = 16;
 
 static int lie_increment(void *userdata, uint64_t value, uint64_t *ret_value)
 {
+        subject_count(userdata, 1);
         *ret_value = value + (value % lie_every == lie_every - 1 ? 2 : 1); /* not always */
         return 0;
 }
@@ -58,7 +59,8 @@ static int lie_snapshot(void *userdata, struct nipc_cgroups_snapshot_builder *bu
 
 static int lie_nipc(const struct subject_options *options, int ready_fd)
 {
-        const struct nipc_increment_handler increment = {sizeof(increment), lie_increment, NULL};
+        const struct nipc_increment_handler increment = {sizeof(increment), lie_increment,
+                                                         options->served};
         const struct nipc_handler echo = {sizeof(echo), SUBJECT_METHOD, lie_echo, NULL, NULL};
         uint32_t n_items = options->items;
         const struct nipc_cgroups_snapshot_handler snapshot = {sizeof(snapshot), lie_snapshot,
@@ -81,6 +83,17 @@ static int lie_nipc(const struct subject_options *options, int ready_fd)
         while (r >= 0)
                 r = nipc_server_dispatch(server, 1000);
         return r;
+}
+
+/* Right answers, of which the server knows nothing. */
+static int serve_uncounted(const struct subject_options *options, int ready_fd)
+{
+        struct subject_options uncounted = *options;
+
+        uncounted.served = NULL;
+        if (options->profile)
+                return subject_nipc_serve(&uncounted, ready_fd);
+        return subject_bare_epoll.serve(&uncounted, ready_fd);
 }
 
 /* Sends back what came, nothing incremented. */
@@ -146,7 +159,8 @@ struct lie {
         const char *said;
 };
 
-#define WRONG "*an answer was not exactly right*"
+#define UNSERVED "*requests were answered, but 0 were served*"
+#define WRONG    "*an answer was not exactly right*"
 
 static const struct lie lies[] = {
         {"nipc/ping-pong", &subject_baseline, lie_nipc, SUBJECT_PING_PONG, 0, WRONG},
@@ -167,6 +181,10 @@ static const struct lie lies[] = {
         {"shm/dead", &subject_bare_shm, die, SUBJECT_PING_PONG, 0, "*bare-shm: *"},
         {"futex/dead", &subject_bare_futex, die, SUBJECT_PING_PONG, 0, "*reset by peer*"},
         {"spin128/dead", &subject_bare_spin128, die, SUBJECT_PING_PONG, 0, "*reset by peer*"},
+        {"nipc/count", &subject_baseline, serve_uncounted, SUBJECT_PING_PONG, 0, UNSERVED},
+        {"nipc/count-crowd", &subject_ring, serve_uncounted, SUBJECT_CLIENTS, 0, UNSERVED},
+        {"nipc/count-keys", &subject_baseline, serve_uncounted, SUBJECT_LOOKUP, 0, UNSERVED},
+        {"epoll/count", &subject_bare_epoll, serve_uncounted, SUBJECT_CLIENTS, 0, UNSERVED},
         /* A profile that nobody has ends in the baseline: that must not be measured. */
         {"downgrade/client", &subject_baseline, NULL, SUBJECT_PING_PONG, 0x40000000,
          "*the session uses baseline: profile not built in*"},
@@ -181,7 +199,8 @@ static int run_against(const struct lie *lie)
                 .scenario = lie->scenario,
                 .subjects = {&subject},
                 .n_subjects = 1,
-                .options = {.depth = 4, .items = 20, .bytes = 10000, .server_cpu = -1},
+                .options =
+                        {.depth = 4, .items = 20, .bytes = 10000, .n_clients = 3, .server_cpu = -1},
                 .duration_ns = 50000000,
                 .repeat = 1,
                 .csv = stdout,
@@ -248,6 +267,13 @@ static int ping_slowly(struct subject_client *client, uint64_t value)
         return r;
 }
 
+/* Its server is asked more than it seems. */
+static int prepare_slow(struct subject_options *options)
+{
+        options->served = NULL;
+        return 0;
+}
+
 static int run_gate(double least)
 {
         struct subject slow = subject_bare_seqpacket;
@@ -258,6 +284,7 @@ static int run_gate(double least)
 
         slow.name = "slow";
         slow.ping = ping_slowly;
+        slow.prepare = prepare_slow;
         return bench_gate_run(checks);
 }
 

@@ -66,9 +66,14 @@ static void make_complete(void)
 {
         g_autofree char *rest = NULL;
         g_autofree char *err = NULL;
+        g_autofree char *nothing = g_build_filename(base, "nothing", NULL);
 
+        g_mkdir(nothing, 0700);
         complete = g_build_filename(base, "complete", NULL);
-        rest = g_strdup_printf("--out %s/ --profile baseline,bare-seqpacket,bare-epoll", complete);
+        rest = g_strdup_printf(
+                "--out %s/ --profile baseline,bare-seqpacket,bare-epoll,nng,node-ipc "
+                "--peers %s",
+                complete, nothing);
         if (suite(&err, rest) != 0)
                 g_error("%s", err);
 }
@@ -95,6 +100,18 @@ static void test_files(void)
         g_assert_nonnull(strstr(rows, "\nidle,idle-64,baseline,free,0,"));
         g_assert_nonnull(strstr(machine, "\nkernel,\"Linux "));
         g_assert_nonnull(strstr(machine, "\nflags,\"buildtype="));
+}
+
+/* Peers whose packages are missing: said, and nothing fails. */
+static void test_skipped(void)
+{
+        g_autofree char *rows = read_file(complete, "rows.csv");
+        g_autofree char *skipped = read_file(complete, "skipped.csv");
+
+        g_assert_null(strstr(rows, ",nng,"));
+        g_assert_null(strstr(rows, ",node-ipc,"));
+        g_assert_nonnull(strstr(skipped, "\n\"nng\",\"not built, "));
+        g_assert_nonnull(strstr(skipped, "\n\"node-ipc\",\"not built, "));
 }
 
 /* Nothing is overwritten, and nothing is left where a run failed. */
@@ -144,6 +161,7 @@ static void test_report(void)
         page = read_file(out, "index.html");
         g_assert_nonnull(strstr(markdown, "# nipc, measured"));
         g_assert_nonnull(strstr(markdown, "### Skipped"));
+        g_assert_nonnull(strstr(markdown, "| nng | not built, "));
         g_assert_nonnull(strstr(markdown, "bench-cache"));
         g_assert_nonnull(strstr(page, "<h1>nipc, measured</h1>"));
         chart = read_file(out, "snapshot.svg");
@@ -243,6 +261,7 @@ int main(int argc, char **argv)
         base = process_make_dir();
         make_complete();
         g_test_add_func("/bench-suite/files", test_files);
+        g_test_add_func("/bench-suite/skipped", test_skipped);
         g_test_add_func("/bench-suite/whole-or-not", test_whole_or_not);
         g_test_add_func("/bench-suite/usage", test_usage);
         g_test_add_func("/bench-suite/report", test_report);

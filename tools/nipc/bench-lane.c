@@ -47,6 +47,7 @@ struct run {
         struct slice *slice;
         struct bare *bare;
         char *dir;
+        struct bench_distance distance;
         uint64_t n_records; /* of a slice */
 };
 
@@ -257,7 +258,8 @@ static void add_to_total(struct bench_track *track)
         }
 }
 
-static void finish(const struct run *run, struct bench_track *track, const double distance_ns[2])
+static void finish(const struct run *run, struct bench_track *track, const double distance_ns[2],
+                   double others_cpu)
 {
         const double seconds = (double)track->busy_ns / 1e9;
         const struct bench_result result = {
@@ -270,6 +272,7 @@ static void finish(const struct run *run, struct bench_track *track, const doubl
                 .server_cpu = track->server_cpu / seconds,
                 .distance_before_ns = distance_ns[0],
                 .distance_after_ns = distance_ns[1],
+                .others_cpu = others_cpu,
         };
 
         g_array_append_val(track->results, result);
@@ -279,14 +282,25 @@ static void finish(const struct run *run, struct bench_track *track, const doubl
         reset(track);
 }
 
-/* As in bench-run.c: what was measured while the distance changed does not count. */
-static int run_repetition(const struct run *run, struct bench_track *tracks)
+/* Each reader was reaped. */
+static double own_cpu_seconds(const void *userdata)
 {
-        double distance_ns[2];
+        (void)userdata;
+        return cpu_seconds(RUSAGE_SELF) + cpu_seconds(RUSAGE_CHILDREN);
+}
+
+/* As in bench-run.c. */
+static int run_repetition(struct run *run, struct bench_track *tracks)
+{
+        double distance_ns[2], others_cpu;
+        enum bench_verdict verdict;
+        struct bench_usage since;
 
         if (run->bench->progress)
                 run->bench->progress(run->bench, tracks[0].results->len + 1);
+        bench_wait_for_quiet(run->bench, own_cpu_seconds, NULL);
         distance_ns[0] = bench_measure_distance(run->bench->placement);
+        since = bench_begin_usage(own_cpu_seconds(NULL));
         while (tracks[N_KINDS - 1].busy_ns < run->bench->duration_ns)
                 for (int kind = 0; kind < N_KINDS; kind++) {
                         int r = run_slice(run, &tracks[kind], kind);
@@ -295,15 +309,18 @@ static int run_repetition(const struct run *run, struct bench_track *tracks)
                                 return command_fail(&command_bench, "lane, %s: %s",
                                                     lane_subjects[kind].name, g_strerror(-r));
                 }
+        others_cpu = bench_count_others(&since, own_cpu_seconds(NULL));
         distance_ns[1] = bench_measure_distance(run->bench->placement);
-        if (run->bench->guard && run->bench->repeat > 1 &&
-            !bench_distances_agree(distance_ns[0], distance_ns[1])) {
-                for (int kind = 0; kind < N_KINDS; kind++)
+        verdict = bench_judge(run->bench, &run->distance, tracks[0].results->len, distance_ns,
+                              others_cpu);
+        for (int kind = 0; kind < N_KINDS; kind++) {
+                if (verdict == BENCH_BEGIN_ANEW)
+                        bench_forget(&tracks[kind]);
+                if (verdict == BENCH_DROP)
                         reset(&tracks[kind]);
-                return COMMAND_SUCCESS;
+                else
+                        finish(run, &tracks[kind], distance_ns, others_cpu);
         }
-        for (int kind = 0; kind < N_KINDS; kind++)
-                finish(run, &tracks[kind], distance_ns);
         return COMMAND_SUCCESS;
 }
 

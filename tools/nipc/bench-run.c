@@ -6,9 +6,10 @@
  * halted while others are measured. Each slice begins with a round trip that does not count.
  *
  * How far apart the two CPUs are is measured before and after each repetition, by a line of memory
- * that goes there and back. With a guard, a repetition in which that changed does not count and is
- * made again, and as long as a row's repetitions disagree more are made of all rows, up to a limit;
- * nothing else is ever left out.
+ * that goes there and back. With a guard, a repetition in which that changed, in which it was not
+ * what it was in the others, or in which others used the CPUs, does not count and is made again;
+ * and as long as a row's repetitions disagree more are made of all rows, up to a limit. What was
+ * measured is never a reason to leave anything out.
  */
 
 #include "bench.h"
@@ -30,6 +31,7 @@ struct round {
         const struct bench *bench;
         struct bench_track tracks[BENCH_MAX_TRACKS];
         guint n_tracks;
+        struct bench_distance distance;
 };
 
 /* ---- one repetition ------------------------------------------------------------------------- */
@@ -49,6 +51,39 @@ static int check_track(struct bench_track *track)
         int r = track->subject->check ? track->subject->check(track->client, &reason) : 0;
 
         return r < 0 ? fail_subject(track, r, reason) : COMMAND_SUCCESS;
+}
+
+/* What its server must have handled so far: numbers of a batch, keys of a lookup, or requests. */
+static uint64_t count_answers(const struct bench_track *track)
+{
+        switch (track->options.scenario) {
+        case SUBJECT_CLIENTS:
+        case SUBJECT_IDLE:
+                return track->n_crowd;
+        case SUBJECT_LOOKUP:
+        case SUBJECT_PIPELINE_BATCH:
+                return track->next_value * track->options.items;
+        default:
+                return track->next_value;
+        }
+}
+
+/* Each answer was looked at; here, that there was one for each request, on either side. */
+static int check_count(const struct bench_track *track)
+{
+        uint64_t n_answers = count_answers(track), n_served;
+
+        if (track->subject->slice || !track->options.served ||
+            track->options.trouble == SUBJECT_TROUBLE_FLOOD ||
+            track->options.trouble == SUBJECT_TROUBLE_CROWD)
+                return COMMAND_SUCCESS; /* its server cannot say, or has others as well */
+        n_served = atomic_load_explicit(&track->options.served->n, memory_order_relaxed);
+        if (n_served == n_answers)
+                return COMMAND_SUCCESS;
+        return command_fail(&command_bench,
+                            "%s: %" G_GUINT64_FORMAT
+                            " requests were answered, but %" G_GUINT64_FORMAT " were served",
+                            track->subject->name, (guint64)n_answers, (guint64)n_served);
 }
 
 static void reset_track(struct bench_track *track)
@@ -72,6 +107,8 @@ static int finish_track(const struct bench *bench, struct bench_track *track,
         struct bench_result result;
         int status = check_track(track);
 
+        if (status == COMMAND_SUCCESS)
+                status = check_count(track);
         if (status != COMMAND_SUCCESS)
                 return status;
         if (!track->n_done || !track->busy_ns)
@@ -140,21 +177,9 @@ static int run_slices(struct round *round)
         return status;
 }
 
-/* What was used of all CPUs so far, in seconds: by us, by others, and by the host in our place. */
-static double machine_cpu_seconds(void)
+static double own_cpu_seconds(const void *userdata)
 {
-        g_autofree char *text = NULL;
-        double user, nice, system, idle, iowait, irq, softirq, steal;
-
-        if (!g_file_get_contents("/proc/stat", &text, NULL, NULL) ||
-            sscanf(text, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle,
-                   &iowait, &irq, &softirq, &steal) != 8)
-                return 0;
-        return (user + nice + system + irq + softirq + steal) / (double)sysconf(_SC_CLK_TCK);
-}
-
-static double own_cpu_seconds(const struct round *round)
-{
+        const struct round *round = userdata;
         double sum = subject_cpu_seconds(getpid());
 
         for (guint i = 0; i < round->n_tracks; i++) {
@@ -168,26 +193,28 @@ static double own_cpu_seconds(const struct round *round)
         return sum;
 }
 
-/* *ret_steady: false when the CPUs came nearer or went away meanwhile, and nothing was kept. */
-static int run_repetition(struct round *round, bool *ret_steady)
+/* *ret_kept: false when it does not count. */
+static int run_repetition(struct round *round, bool *ret_kept)
 {
         const struct bench *bench = round->bench;
-        double distance_ns[2], machine_cpu, own_cpu, others_cpu;
-        gint64 start_us;
+        enum bench_verdict verdict;
+        double distance_ns[2], others_cpu;
+        struct bench_usage since;
         int status;
 
+        bench_wait_for_quiet(bench, own_cpu_seconds, round);
         distance_ns[0] = bench_measure_distance(bench->placement);
-        start_us = g_get_monotonic_time();
-        machine_cpu = machine_cpu_seconds();
-        own_cpu = own_cpu_seconds(round);
+        since = bench_begin_usage(own_cpu_seconds(round));
         status = run_slices(round);
-        others_cpu = machine_cpu_seconds() - machine_cpu - own_cpu_seconds(round) + own_cpu;
-        others_cpu /= (double)(g_get_monotonic_time() - start_us) / 1e6;
+        others_cpu = bench_count_others(&since, own_cpu_seconds(round));
         distance_ns[1] = bench_measure_distance(bench->placement);
-        *ret_steady = !bench->guard || bench->repeat == 1 ||
-                      bench_distances_agree(distance_ns[0], distance_ns[1]);
-        for (guint i = 0; *ret_steady && status == COMMAND_SUCCESS && i < round->n_tracks; i++)
-                status = finish_track(bench, &round->tracks[i], distance_ns, MAX(others_cpu, 0));
+        verdict = bench_judge(bench, &round->distance, round->tracks[0].results->len, distance_ns,
+                              others_cpu);
+        *ret_kept = verdict != BENCH_DROP;
+        for (guint i = 0; verdict == BENCH_BEGIN_ANEW && i < round->n_tracks; i++)
+                bench_forget(&round->tracks[i]);
+        for (guint i = 0; *ret_kept && status == COMMAND_SUCCESS && i < round->n_tracks; i++)
+                status = finish_track(bench, &round->tracks[i], distance_ns, others_cpu);
         return status;
 }
 
@@ -204,19 +231,17 @@ static int run_repetitions(struct round *round)
         const struct bench *bench = round->bench;
         gint64 extra = bench->guard ? bench->guard->max_extra : 0;
         int status = COMMAND_SUCCESS;
-        bool steady;
+        bool kept;
 
-        for (gint64 n = 0; status == COMMAND_SUCCESS;) {
+        for (gint64 n = 0; status == COMMAND_SUCCESS; n = round->tracks[0].results->len) {
                 if (n >= bench->repeat && (extra <= 0 || is_steady(round)))
                         return COMMAND_SUCCESS;
                 if (n >= bench->repeat)
                         extra--;
                 if (bench->progress)
                         bench->progress(bench, n + 1);
-                status = run_repetition(round, &steady);
-                if (steady)
-                        n++;
-                else if (--extra < 0)
+                status = run_repetition(round, &kept);
+                if (!kept && --extra < 0)
                         return status; /* what there is: too few are no row */
         }
         return status;
@@ -233,6 +258,7 @@ static int start_trouble(struct bench_track *track)
         if (options.trouble == SUBJECT_TROUBLE_APART) {
                 track->apart_dir = g_build_filename(options.run_dir, "apart", NULL);
                 options.run_dir = track->apart_dir;
+                options.served = NULL;
                 g_mkdir(options.run_dir, 0700);
                 track->apart_pid = subject_start(track->subject, &options);
                 if (track->apart_pid < 0)
@@ -244,8 +270,13 @@ static int start_trouble(struct bench_track *track)
 
 static int start_track(struct bench_track *track)
 {
-        int r = track->subject->prepare ? track->subject->prepare(&track->options) : 0;
+        void *page = mmap(NULL, sizeof(*track->options.served), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        int r = page == MAP_FAILED ? -ENOMEM : 0;
 
+        track->options.served = r == 0 ? page : NULL;
+        if (r == 0 && track->subject->prepare)
+                r = track->subject->prepare(&track->options);
         if (r < 0)
                 return fail_subject(track, r, NULL);
         track->pid = subject_start(track->subject, &track->options);
@@ -276,6 +307,9 @@ static void stop_track(struct bench_track *track)
         if (track->options.memory)
                 munmap(track->options.memory, track->options.memory_size);
         track->options.memory = NULL;
+        if (track->options.served)
+                munmap(track->options.served, sizeof(*track->options.served));
+        track->options.served = NULL;
         g_array_unref(track->results);
         g_free(track->apart_dir);
         g_free(track->run_dir);

@@ -139,6 +139,7 @@ static int slice_crowd(struct bench_track *track, uint64_t end_ns)
         int r = track->subject->crowd(track->client, end_ns, &track->latency);
 
         track->n_done += track->latency.count - before;
+        track->n_crowd += track->latency.count - before;
         return r;
 }
 
@@ -176,8 +177,12 @@ static int touch(const struct bench *bench, struct bench_track *track)
                 track->next_value = slice.value;
                 return r;
         }
-        if (bench->scenario == SUBJECT_CLIENTS || bench->scenario == SUBJECT_IDLE)
-                return subject->crowd(track->client, 0, &ignored);
+        if (bench->scenario == SUBJECT_CLIENTS || bench->scenario == SUBJECT_IDLE) {
+                value = ignored.count;
+                r = subject->crowd(track->client, 0, &ignored);
+                track->n_crowd += ignored.count - value;
+                return r;
+        }
         if (!subject_is_pipeline(bench->scenario)) {
                 value = track->next_value;
                 track->next_value +=

@@ -15,7 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_SPREAD 0.25 /* chosen: ratios of rows that vary more are not worth a digit */
+#define N_OTHERS          2    /* steps of other programs: caches, system calls */
+#define MAX_OTHERS        0.25 /* chosen: cores; a row among others is no row of nipc */
+#define PATIENCE_SHORT_NS UINT64_C(60000000000)
+#define PATIENCE_FULL_NS  UINT64_C(600000000000)
+#define MAX_SPREAD        0.25 /* chosen: ratios of rows that vary more are not worth a digit */
 
 /* What is measured in a step: what users get, what it stands on, and, if `all`, all others. */
 struct step {
@@ -83,7 +87,8 @@ struct run {
         FILE *csv; /* of the file of the steps before, or NULL */
         const struct step *step;
         guint index, n_steps;
-        guint told; /* the step that was named last */
+        guint told;           /* the step that was named last */
+        uint64_t patience_ns; /* that is left */
 };
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -163,6 +168,34 @@ static int finish(const struct bench *bench, const struct bench_track *tracks, g
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
+/* Where it is: one line that changes, on a terminal, or a line each. */
+static void show_step(const struct run *run, const char *what)
+{
+        fprintf(stderr, "%s[%2u/%u] %s", isatty(STDERR_FILENO) ? "\r\033[K" : "", run->index,
+                run->n_steps, what);
+}
+
+static void end_step(void)
+{
+        if (!isatty(STDERR_FILENO))
+                fputc('\n', stderr);
+        fflush(stderr);
+}
+
+/* What other programs measure, in the end. */
+static void show_others(struct run *run, const char *what)
+{
+        run->index++;
+        show_step(run, what);
+        end_step();
+}
+
+static void clear_progress(void)
+{
+        if (isatty(STDERR_FILENO))
+                fputs("\r\033[K", stderr);
+}
+
 static void show_progress(const struct bench *bench, gint64 repetition)
 {
         struct run *run = bench->guard->userdata;
@@ -171,20 +204,19 @@ static void show_progress(const struct bench *bench, gint64 repetition)
         if (!is_terminal && run->told == run->index)
                 return;
         run->told = run->index;
-        fprintf(stderr, "%s[%2u/%u] %s", is_terminal ? "\r\033[K" : "", run->index, run->n_steps,
-                bench_scenario_names[bench->scenario]);
+        show_step(run, bench_scenario_names[bench->scenario]);
         if (run->step->size)
                 fprintf(stderr, " %u", run->step->size);
         if (bench->rate)
                 fprintf(stderr, ", %" G_GINT64_FORMAT "/s", bench->rate);
         fprintf(stderr, ", %s", bench_placement_names[bench->placement]);
-        if (is_terminal)
+        if (is_terminal && repetition == 0)
+                fputs(": waits until others are done", stderr);
+        else if (is_terminal)
                 fprintf(stderr, ": repetition %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT "%s",
                         repetition, MAX(repetition, bench->repeat),
                         repetition > bench->repeat ? ", since they disagree" : "");
-        else
-                fputc('\n', stderr);
-        fflush(stderr);
+        end_step();
 }
 
 static bool is_in_suite(const struct run *run, const struct step *step)
@@ -222,7 +254,14 @@ static int run_step(struct run *run, const struct step *step)
 {
         const struct bench_suite *suite = run->suite;
         gint64 repeat = suite->repeat ? suite->repeat : suite->full ? 11 : 5;
-        const struct bench_guard guard = {MAX_SPREAD, (repeat + 1) / 2, finish, run};
+        const struct bench_guard guard = {
+                .max_spread = MAX_SPREAD,
+                .max_extra = repeat,
+                .max_others = MAX_OTHERS,
+                .patience_ns = &run->patience_ns,
+                .finish = finish,
+                .userdata = run,
+        };
         struct bench bench = {
                 .scenario = step->scenario,
                 .options = {.depth = 16},
@@ -259,6 +298,7 @@ static int run_steps(struct run *run)
 
         for (guint i = 0; i < G_N_ELEMENTS(steps); i++)
                 run->n_steps += is_in_suite(run, &steps[i]);
+        run->n_steps += N_OTHERS;
         for (guint i = 0; status == COMMAND_SUCCESS && i < G_N_ELEMENTS(steps); i++) {
                 if (!is_in_suite(run, &steps[i]))
                         continue;
@@ -277,8 +317,6 @@ static int run_steps(struct run *run)
                 status = run_step(run, &steps[i]);
         }
         closed = close_step_file(run, name);
-        if (isatty(STDERR_FILENO))
-                fputs("\r\033[K", stderr);
         return status == COMMAND_SUCCESS ? closed : status;
 }
 
@@ -303,6 +341,7 @@ static int run_in(const struct bench_suite *suite, const char *dir)
         struct run run = {.suite = suite, .dir = dir};
         int status = COMMAND_FAILURE, closed = COMMAND_SUCCESS;
 
+        run.patience_ns = suite->full ? PATIENCE_FULL_NS : PATIENCE_SHORT_NS;
         run.rows = bench_suite_open(dir, "rows.csv");
         run.latency = bench_suite_open(dir, "latency.csv");
         run.skipped = bench_suite_open(dir, "skipped.csv");
@@ -315,10 +354,15 @@ static int run_in(const struct bench_suite *suite, const char *dir)
         }
         if (status == COMMAND_SUCCESS)
                 status = run_steps(&run);
-        if (status == COMMAND_SUCCESS)
+        if (status == COMMAND_SUCCESS) {
+                show_others(&run, "caches");
                 status = bench_write_caches(dir, suite, run.skipped);
-        if (status == COMMAND_SUCCESS)
+        }
+        if (status == COMMAND_SUCCESS) {
+                show_others(&run, "system calls");
                 status = bench_write_calls(dir, suite, run.skipped);
+        }
+        clear_progress();
         if (run.rows)
                 closed |= bench_suite_close(run.rows, "rows.csv");
         if (run.latency)

@@ -3,8 +3,9 @@
 
 /*
  * `nipc bench`: command-bench.c reads the command line, bench-run.c measures, by turns of
- * bench-slice.c, bench-report.c writes the rows and the summary. bench-suite.c runs all scenarios
- * and writes a directory, bench-gate.c judges a few.
+ * bench-slice.c, bench-report.c writes the rows and the summary. bench-quiet.c says which
+ * repetitions count. bench-suite.c runs all scenarios and writes a directory, bench-gate.c judges a
+ * few.
  */
 
 #include "histogram.h"
@@ -54,6 +55,7 @@ struct bench_track {
         uint64_t busy_ns; /* of the slices */
         uint64_t n_done;
         uint64_t n_switches;
+        uint64_t n_crowd; /* answers of a crowd, those that do not count too */
         double client_cpu, server_cpu;
         struct histogram latency; /* of one repetition */
         struct histogram total;   /* of all */
@@ -62,6 +64,12 @@ struct bench_track {
 
 struct bench;
 
+/* Of all repetitions of a row that count. */
+struct bench_distance {
+        double ns;
+        unsigned n_elsewhere; /* since the last of them, at another distance */
+};
+
 /*
  * What a suite asks for: rows are not written as they come, but judged in the end. Repetitions made
  * on top are max_extra at most. Of a single repetition nothing is asked.
@@ -69,6 +77,8 @@ struct bench;
 struct bench_guard {
         double max_spread; /* of the middle half of the repetitions, as a share of the median */
         gint64 max_extra;
+        double max_others;     /* cores, used by others; 0: every repetition counts */
+        uint64_t *patience_ns; /* how long others are waited for at most, is used up; may be NULL */
         int (*finish)(const struct bench *bench, const struct bench_track *tracks, guint n_tracks);
         void *userdata;
 };
@@ -86,8 +96,9 @@ struct bench {
         gint64 repeat;
         FILE *csv;
         bool sized; /* rows of snapshots and the like are named with their size */
-        const struct bench_guard *guard;                                /* NULL: every row counts */
-        void (*progress)(const struct bench *bench, gint64 repetition); /* may be NULL */
+        const struct bench_guard *guard; /* NULL: every row counts */
+        /* May be NULL. repetition 0: waits until others are done. */
+        void (*progress)(const struct bench *bench, gint64 repetition);
 };
 
 extern const struct subject *const bench_subjects[]; /* all there are, NULL in the end */
@@ -125,6 +136,38 @@ int bench_run_slice(const struct bench *bench, struct bench_track *track, uint64
  */
 double bench_measure_distance(enum bench_placement placement);
 bool bench_distances_agree(double a_ns, double b_ns);
+
+/*
+ * What others use of the CPUs, the host among them: what the machine used, less what we and ours
+ * did, which are told in seconds since they began.
+ */
+struct bench_usage {
+        gint64 start_us;
+        double machine_cpu, own_cpu;
+};
+
+struct bench_usage bench_begin_usage(double own_cpu);
+/* In cores. */
+double bench_count_others(const struct bench_usage *since, double own_cpu);
+
+/* Until others are done, as long as the guard's patience lasts. */
+void bench_wait_for_quiet(const struct bench *bench, double (*get_own_cpu)(const void *userdata),
+                          const void *userdata);
+
+enum bench_verdict {
+        BENCH_DROP,       /* it does not count */
+        BENCH_KEEP,       /* it does */
+        BENCH_BEGIN_ANEW, /* it does, and those before it no longer do, see bench_forget() */
+};
+
+/*
+ * Whether a repetition counts beside the n_kept before it: it does not when others used too much,
+ * when the distance changed meanwhile, or when it is not theirs; but of two in a row that are at
+ * another, the second is where to begin anew.
+ */
+enum bench_verdict bench_judge(const struct bench *bench, struct bench_distance *distance,
+                               guint n_kept, const double distance_ns[2], double others_cpu);
+void bench_forget(struct bench_track *track);
 
 /* Whether there are as many repetitions as asked for, and their middle half is near the median. */
 bool bench_track_is_steady(const struct bench *bench, const struct bench_track *track);

@@ -14,7 +14,11 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define DEFAULT_DURATION_NS    500000000
+#define DEFAULT_DURATION_NS 500000000
+/* What nobody means: a suite has values of its own. */
+#define NOT_GIVEN          G_MININT64
+#define DURATION_NOT_GIVEN (-1e300)
+
 #define DEFAULT_REPEAT         5
 #define DEFAULT_DEPTH          16
 #define DEFAULT_BATCH_ITEMS    100
@@ -80,7 +84,8 @@ static const struct subject *find_subject(const char *name)
         return NULL;
 }
 
-static int add_subject(struct bench *bench, const char *name)
+/* A suite says of a peer that is not there that it was skipped. */
+static int add_subject(struct bench *bench, const char *name, bool is_suite)
 {
         const struct subject *found = find_subject(name);
         g_autofree char *reason = NULL;
@@ -99,13 +104,13 @@ static int add_subject(struct bench *bench, const char *name)
                 return command_usage(&command_bench, "--profile names too many");
         if (!bench_is_built_in(found))
                 return command_fail(&command_bench, "this build has no profile %s", name);
-        if (found->program && !subject_peer_is_there(found, &reason))
+        if (found->program && !is_suite && !subject_peer_is_there(found, &reason))
                 return command_fail(&command_bench, "%s: %s", name, reason);
         bench->subjects[bench->n_subjects++] = found;
         return COMMAND_SUCCESS;
 }
 
-static int choose_subjects(struct bench *bench, const char *list)
+static int choose_subjects(struct bench *bench, const char *list, bool is_suite)
 {
         g_auto(GStrv) names = list ? g_strsplit(list, ",", -1) : NULL;
         int status = COMMAND_SUCCESS;
@@ -114,7 +119,7 @@ static int choose_subjects(struct bench *bench, const char *list)
                 if (is_chosen_by_default(bench, bench_subjects[i]))
                         bench->subjects[bench->n_subjects++] = bench_subjects[i];
         for (guint i = 0; names && names[i] && status == COMMAND_SUCCESS; i++)
-                status = add_subject(bench, names[i]);
+                status = add_subject(bench, names[i], is_suite);
         if (status == COMMAND_SUCCESS && !bench->n_subjects)
                 status = command_usage(&command_bench, "--profile names nothing");
         return status;
@@ -152,15 +157,20 @@ static int check_scenarios(const char *const *names, const struct arguments *arg
         return COMMAND_SUCCESS;
 }
 
+static bool is_duration_given(const struct arguments *arguments)
+{
+        return arguments->duration_s != DURATION_NOT_GIVEN;
+}
+
 static bool read_numbers(const struct arguments *arguments, struct bench *bench)
 {
         const struct command *self = &command_bench;
         uint32_t ignored;
 
-        bench->repeat = arguments->repeat ? arguments->repeat : DEFAULT_REPEAT;
+        bench->repeat = arguments->repeat == NOT_GIVEN ? DEFAULT_REPEAT : arguments->repeat;
         bench->rate = arguments->rate;
-        bench->duration_ns = arguments->duration_s > 0 ? (uint64_t)(arguments->duration_s * 1e9)
-                                                       : DEFAULT_DURATION_NS;
+        bench->duration_ns = is_duration_given(arguments) ? (uint64_t)(arguments->duration_s * 1e9)
+                                                          : DEFAULT_DURATION_NS;
         return number_check_u32(self, "--repeat", bench->repeat, 1, 10000, &ignored) &&
                number_check_u32(self, "--messages", arguments->messages, 0, 100000000,
                                 &bench->n_messages) &&
@@ -270,8 +280,8 @@ static int run_suite(const struct arguments *arguments, struct bench *named)
         struct bench_suite suite = {
                 .full = g_str_equal(arguments->suite, "full"),
                 .out = arguments->out,
-                .duration_ns = (uint64_t)(arguments->duration_s * 1e9),
-                .repeat = arguments->repeat,
+                .duration_ns = is_duration_given(arguments) ? named->duration_ns : 0,
+                .repeat = arguments->repeat == NOT_GIVEN ? 0 : arguments->repeat,
                 .version = NIPC_TOOL_VERSION,
                 .only_subjects = arguments->profiles != NULL,
         };
@@ -284,7 +294,7 @@ static int run_suite(const struct arguments *arguments, struct bench *named)
         if (arguments->scenarios)
                 return command_usage(&command_bench, "--suite takes no scenarios");
         if (arguments->profiles)
-                status = choose_subjects(named, arguments->profiles);
+                status = choose_subjects(named, arguments->profiles, true);
         for (gsize n = strlen(arguments->out); n > 1 && arguments->out[n - 1] == '/'; n--)
                 arguments->out[n - 1] = '\0';
         subjects = list_subjects(named);
@@ -300,7 +310,8 @@ static int bench_with(const struct arguments *arguments)
         struct bench bench = {0};
         int status;
 
-        if (!(arguments->duration_s >= 0) || arguments->duration_s > 86400)
+        if (is_duration_given(arguments) &&
+            (!(arguments->duration_s > 0) || arguments->duration_s > 86400))
                 return command_usage(&command_bench, "--duration takes seconds, more than 0");
         if (!read_numbers(arguments, &bench))
                 return COMMAND_USAGE;
@@ -316,13 +327,16 @@ static int bench_with(const struct arguments *arguments)
         if (status == COMMAND_SUCCESS)
                 status = place(&bench, arguments->placement ? arguments->placement : "free");
         if (status == COMMAND_SUCCESS)
-                status = choose_subjects(&bench, arguments->profiles);
+                status = choose_subjects(&bench, arguments->profiles, false);
         return status == COMMAND_SUCCESS ? run_and_write(&bench, arguments, scenarios) : status;
 }
 
 static int run(const struct command_context *context, int argc, char **argv)
 {
-        struct arguments arguments = {.depth = DEFAULT_DEPTH, .bytes = DEFAULT_BYTES};
+        struct arguments arguments = {.duration_s = DURATION_NOT_GIVEN,
+                                      .repeat = NOT_GIVEN,
+                                      .depth = DEFAULT_DEPTH,
+                                      .bytes = DEFAULT_BYTES};
         GOptionEntry entries[] = {
                 {"profile", 0, 0, G_OPTION_ARG_STRING, &arguments.profiles,
                  "what to measure, of baseline,shm-hybrid,ring,bare-seqpacket,bare-shm,bare-futex,"

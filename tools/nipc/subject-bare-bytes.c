@@ -59,7 +59,7 @@ static int write_all(int fd, const unsigned char *buf, size_t size)
 
 /* ---- the server ----------------------------------------------------------------------------- */
 
-static int serve_fds(int in, int out)
+static int serve_fds(const struct subject_options *options, int in, int out)
 {
         static unsigned char buf[BUFFER_SIZE];
         size_t end = 0, whole;
@@ -74,6 +74,7 @@ static int serve_fds(int in, int out)
                         value++;
                         memcpy(buf + at, &value, sizeof(value));
                 }
+                subject_count(options->served, whole / MESSAGE_SIZE);
                 if (write_all(out, buf, whole) < 0)
                         return -1;
                 memmove(buf, buf + whole, end - whole);
@@ -92,7 +93,7 @@ static int stream_serve(const struct subject_options *options, int ready_fd)
             write(ready_fd, "", 1) != 1)
                 return -1;
         client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-        return client < 0 ? -1 : serve_fds(client, client);
+        return client < 0 ? -1 : serve_fds(options, client, client);
 }
 
 static int pipe_serve(const struct subject_options *options, int ready_fd)
@@ -107,7 +108,7 @@ static int pipe_serve(const struct subject_options *options, int ready_fd)
                 return -1;
         in = open(requests, O_RDONLY | O_CLOEXEC); /* each open waits for the other end's */
         out = open(responses, O_WRONLY | O_CLOEXEC);
-        return in < 0 || out < 0 ? -1 : serve_fds(in, out);
+        return in < 0 || out < 0 ? -1 : serve_fds(options, in, out);
 }
 
 /* ---- the client ----------------------------------------------------------------------------- */

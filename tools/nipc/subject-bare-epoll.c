@@ -60,6 +60,8 @@ static int watch(int epoll_fd, int fd, void *ptr)
 
 /* ---- the server ----------------------------------------------------------------------------- */
 
+static struct subject_count *served; /* of this process, by all its threads; may be NULL */
+
 /* Sockets are told apart by their descriptor, in the place of a pointer; the listener is NULL. */
 static void *fd_to_ptr(int fd)
 {
@@ -78,6 +80,8 @@ static void answer(int fd)
         memcpy(&value, message + HEADER_SIZE, sizeof(value));
         value++;
         memcpy(message + HEADER_SIZE, &value, sizeof(value));
+        if (served)
+                atomic_fetch_add_explicit(&served->n, 1, memory_order_relaxed);
         if (send(fd, message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message))
                 close(fd);
 }
@@ -120,6 +124,7 @@ static int serve_with(const struct subject_options *options, int ready_fd, unsig
         pthread_t thread;
         int fd;
 
+        served = options->served;
         fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         if (fd < 0 || make_address(options->run_dir, &address) < 0 ||
             bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 128) < 0)

@@ -41,21 +41,22 @@ static size_t batch_size(const struct subject_options *options)
         return HEADER_SIZE + (size_t)options->items * 16;
 }
 
-/* Adds one to the number behind the header, or to every number of a batch. */
-static void increment_all(unsigned char *buf, size_t size)
+/* Adds one to the number behind the header, or to every number of a batch. Returns how many. */
+static uint64_t increment_all(unsigned char *buf, size_t size)
 {
         size_t offset = HEADER_SIZE, step = 8;
-        uint64_t value;
+        uint64_t value, n = 0;
 
         if (size > HEADER_SIZE + 8) {
                 offset = HEADER_SIZE + (size - HEADER_SIZE) / 2; /* behind the directory's bytes */
                 step = 8;
         }
-        for (; offset + 8 <= size; offset += step) {
+        for (; offset + 8 <= size; offset += step, n++) {
                 memcpy(&value, buf + offset, sizeof(value));
                 value++;
                 memcpy(buf + offset, &value, sizeof(value));
         }
+        return n;
 }
 
 /* One client after the other: each subject has one. */
@@ -77,7 +78,7 @@ static int bare_serve(const struct subject_options *options, int ready_fd)
                 if (client < 0)
                         return -1;
                 while ((n = recv(client, buf, size, 0)) > 0) {
-                        increment_all(buf, (size_t)n);
+                        subject_count(options->served, increment_all(buf, (size_t)n));
                         if (send(client, buf, (size_t)n, MSG_NOSIGNAL) != n)
                                 break;
                 }

@@ -124,6 +124,9 @@ MEMORY_INLINE int memory_serve(const struct memory_kind *kind,
 {
         struct subject_client server = {0};
         uint8_t message[MEMORY_MESSAGE_SIZE];
+        const bool is_batch =
+                options->scenario == SUBJECT_BATCH || options->scenario == SUBJECT_PIPELINE_BATCH;
+        const uint64_t n_numbers = is_batch ? options->items : 1;
         struct memory_cell *request, *response;
         uint64_t value;
         int r = memory_begin(options, ready_fd, &server);
@@ -135,8 +138,7 @@ MEMORY_INLINE int memory_serve(const struct memory_kind *kind,
                 response = &server.responses[i & server.mask];
                 r = kind->wait(request, i + 1, 0);
                 memcpy(message, request->message, sizeof(message));
-                if (options->scenario == SUBJECT_BATCH ||
-                    options->scenario == SUBJECT_PIPELINE_BATCH)
+                if (is_batch)
                         memory_answer_batch(&server, (i & server.mask) * server.area_size);
                 else if (options->scenario == SUBJECT_LARGE)
                         memcpy(server.response_area, server.request_area, options->bytes);
@@ -146,6 +148,7 @@ MEMORY_INLINE int memory_serve(const struct memory_kind *kind,
                 value++;
                 memcpy(message + MEMORY_HEADER_SIZE, &value, sizeof(value));
                 memcpy(response->message, message, sizeof(message));
+                subject_count(options->served, n_numbers);
                 kind->publish(response, i + 1);
         }
         return r;

@@ -55,7 +55,7 @@ uint32_t subject_nipc_response_bytes(const struct subject_options *options)
 
 static int increment(void *userdata, uint64_t value, uint64_t *ret_value)
 {
-        (void)userdata;
+        subject_count(userdata, 1);
         *ret_value = value + 1;
         return 0;
 }
@@ -63,7 +63,7 @@ static int increment(void *userdata, uint64_t value, uint64_t *ret_value)
 static int echo(void *userdata, const struct nipc_request *request, void *response, size_t capacity,
                 size_t *ret_size)
 {
-        (void)userdata;
+        subject_count(userdata, 1);
         if (request->payload_size > capacity)
                 return -EMSGSIZE;
         memcpy(response, request->payload, request->payload_size);
@@ -71,7 +71,15 @@ static int echo(void *userdata, const struct nipc_request *request, void *respon
         return 0;
 }
 
+static int lookup(void *userdata, const struct nipc_lookup_request_view *request,
+                  struct nipc_lookup_builder *builder)
+{
+        subject_count(userdata, request->item_count);
+        return subject_lookup_answer(NULL, request, builder);
+}
+
 struct snapshot_source {
+        struct subject_count *served;
         struct nipc_cgroups_snapshot_item *items;
         uint32_t n_items;
 };
@@ -81,6 +89,7 @@ static int snapshot(void *userdata, struct nipc_cgroups_snapshot_builder *builde
 {
         const struct snapshot_source *source = userdata;
 
+        subject_count(source->served, 1);
         return subject_items_encode(builder, source->items, source->n_items, buf, capacity,
                                     ret_size);
 }
@@ -91,14 +100,15 @@ static int new_server(const struct subject_options *options,
                       const struct nipc_server_config *config, struct snapshot_source *source,
                       struct nipc_server **ret_server)
 {
+        void *userdata = options->served;
         const struct nipc_increment_handler increment_handler = {sizeof(increment_handler),
-                                                                 increment, NULL};
+                                                                 increment, userdata};
         const struct nipc_cgroups_snapshot_handler snapshot_handler = {sizeof(snapshot_handler),
                                                                        snapshot, source};
-        const struct nipc_lookup_handler lookup_handler = {sizeof(lookup_handler),
-                                                           subject_lookup_answer, NULL};
-        const struct nipc_handler echo_handler = {sizeof(echo_handler), SUBJECT_METHOD, echo, NULL,
-                                                  NULL};
+        const struct nipc_lookup_handler lookup_handler = {sizeof(lookup_handler), lookup,
+                                                           userdata};
+        const struct nipc_handler echo_handler = {sizeof(echo_handler), SUBJECT_METHOD, echo,
+                                                  userdata, NULL};
 
         if (options->scenario == SUBJECT_LARGE)
                 return nipc_server_new(config, &echo_handler, ret_server);
@@ -114,7 +124,8 @@ static int new_server(const struct subject_options *options,
 int subject_nipc_serve(const struct subject_options *options, int ready_fd)
 {
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
-        struct snapshot_source source = {0}; /* ends with the process, as the server does */
+        struct snapshot_source source = {
+                .served = options->served}; /* ends with the process, as the server does */
         struct nipc_server *server;
         int r;
 

@@ -10,6 +10,7 @@
  */
 
 #include "histogram.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,23 @@ enum subject_trouble {
         SUBJECT_N_TROUBLES,
 };
 
+/*
+ * What a server handled: numbers, keys of a lookup, or requests. It alone writes it, before it
+ * answers, and the answer makes it visible to the client, which counts answers.
+ */
+struct subject_count {
+        _Atomic uint64_t n;
+};
+
+/* Takes NULL. */
+static inline void subject_count(struct subject_count *count, uint64_t n)
+{
+        if (!count)
+                return;
+        n += atomic_load_explicit(&count->n, memory_order_relaxed);
+        atomic_store_explicit(&count->n, n, memory_order_relaxed);
+}
+
 /* What both ends of a pair know before they are two. */
 struct subject_options {
         enum subject_scenario scenario;
@@ -53,8 +71,8 @@ struct subject_options {
         const char *program; /* of the subject */
         void *memory;        /* shared by the two, made by prepare() */
         size_t memory_size;
+        struct subject_count *served; /* shared by the two, too; NULL: nobody asks */
 };
-
 /* The client's end. Calls return 0, or a negative errno; a wrong answer is -EBADMSG. */
 struct subject_client;
 
