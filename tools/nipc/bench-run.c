@@ -2,8 +2,9 @@
 
 /*
  * Measures pairs of processes. Within a repetition the subjects take turns in slices of a tenth of
- * a second, so that whatever else the machine does meets all of them alike; a server that spins is
- * halted while others are measured. Each slice begins with a round trip that does not count.
+ * a second or shorter, so that whatever else the machine does meets all of them alike; a server
+ * that spins is halted while others are measured. Each slice begins with a round trip that does not
+ * count.
  *
  * How far apart the two CPUs are is measured before and after each repetition, by a line of memory
  * that goes there and back. With a guard, a repetition in which that changed, in which it was not
@@ -154,7 +155,9 @@ static int run_slices(struct round *round)
 {
         uint64_t duration_ns = round->bench->duration_ns;
         /* What happens once in a while is not seen in short silences. */
-        uint64_t length_ns = round->bench->scenario == SUBJECT_IDLE ? duration_ns : SLICE_NS;
+        uint64_t length_ns = round->bench->scenario == SUBJECT_IDLE ? duration_ns
+                             : round->bench->slice_ns               ? round->bench->slice_ns
+                                                                    : SLICE_NS;
         int status = round->bench->n_messages ? COMMAND_SUCCESS : warm_up(round);
 
         if (round->bench->n_messages) { /* one slice: all calls beside the messages are the same */

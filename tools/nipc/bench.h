@@ -91,6 +91,7 @@ struct bench {
         guint n_subjects;
         struct subject_options options; /* run_dir, profile and memory are filled in per subject */
         uint64_t duration_ns;           /* per subject and repetition */
+        uint64_t slice_ns;              /* of it, at a time; 0: what is usual */
         uint32_t n_messages;            /* not 0: exactly so many in a repetition, however long */
         gint64 rate;                    /* per second; 0: as many as possible */
         gint64 repeat;
