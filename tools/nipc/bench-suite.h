@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 struct bench_suite {
-        bool full;                             /* else about two minutes */
+        bool full;                             /* else two to four minutes */
         const char *out;                       /* a directory that is not there, or empty */
         uint64_t duration_ns;                  /* per profile and repetition; 0: the suite's */
         gint64 repeat;                         /* 0: the suite's */

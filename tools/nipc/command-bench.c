@@ -366,7 +366,8 @@ static int run(const struct command_context *context, int argc, char **argv)
                 {"csv", 0, 0, G_OPTION_ARG_FILENAME, &arguments.csv,
                  "where the rows go (default: standard output)", "FILE|-"},
                 {"suite", 0, 0, G_OPTION_ARG_STRING, &arguments.suite,
-                 "all scenarios, peers included, into the directory --out; short takes two minutes",
+                 "all scenarios, peers included, into the directory --out; short takes two to "
+                 "four minutes",
                  "short|full"},
                 {"out", 0, 0, G_OPTION_ARG_FILENAME, &arguments.out,
                  "suite: where the files go; a directory that is not there yet, or empty", "DIR"},
