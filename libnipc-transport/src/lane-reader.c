@@ -231,14 +231,15 @@ static NIPC__ALWAYS_INLINE bool next_plain(struct nipc_lane_reader *reader,
                                            struct nipc_lane_record *record)
 {
         struct nipc__lane_parser *parser = &reader->parser;
-        const uint8_t *bytes = parser->bytes + parser->pos;
         const uint32_t left = parser->size - parser->pos;
         struct nipc__lane_view *view = reader->view;
         uint32_t head[2], size, type, total;
+        const uint8_t *bytes;
 
         if (reader->ack_lane != reader->lane || left < NIPC__LANE_HEAD || parser->flags ||
             reader->has_pending || !reader->has_ring)
                 return false;
+        bytes = parser->bytes + parser->pos;
         memcpy(head, bytes, sizeof(head));
         type = head[0] & 0xffff;
         size = head[0] >> 16;
