@@ -24,6 +24,30 @@ static uint64_t load_u64(const uint8_t *p)
         return value;
 }
 
+int nipc__lane_check_header(const struct nipc__lane_header *header, uint64_t *ret_size)
+{
+        uint64_t size;
+
+        if (header->magic != NIPC__LANE_MAGIC)
+                return header->magic == __builtin_bswap64(NIPC__LANE_MAGIC) ? -EPROTONOSUPPORT
+                                                                            : -EBADMSG;
+        if (header->version != NIPC__LANE_VERSION)
+                return -EPROTONOSUPPORT;
+        if (header->header_bytes != NIPC__LANE_PAGE || !header->n_lanes ||
+            header->n_lanes > NIPC__LANE_MAX_LANES || header->n_rings < NIPC__LANE_MIN_RINGS ||
+            header->n_rings > NIPC__LANE_MAX_RINGS || !header->ring_bytes ||
+            header->ring_bytes % NIPC__LANE_PAGE || header->ring_bytes > NIPC__LANE_MAX_RING ||
+            header->kind > NIPC_LANE_DETAIL || header->policy > NIPC_LANE_BLOCK ||
+            header->flags & ~NIPC__LANE_FLAG_CRC ||
+            header->lane_bytes != NIPC__LANE_PAGE + (uint64_t)header->n_rings * header->ring_bytes)
+                return -EBADMSG;
+        size = NIPC__LANE_PAGE + header->n_lanes * header->lane_bytes;
+        if (size > NIPC__LANE_MAX_POOL || size > SIZE_MAX)
+                return -EBADMSG;
+        *ret_size = size;
+        return 0;
+}
+
 /* 1: a record of so many bytes in all; 0: not all of it is here; -1: none. */
 static int look(const struct nipc__lane_parser *parser, uint32_t *ret_total)
 {

@@ -244,6 +244,12 @@ struct nipc__lane_parser {
 int nipc__lane_parse(struct nipc__lane_parser *parser, bool is_last,
                      struct nipc_lane_record *ret_record);
 
+/*
+ * Whether a pool's header says what it may, and how many bytes the pool has then. Returns 0,
+ * -EBADMSG, -EPROTONOSUPPORT (another version or byte order).
+ */
+int nipc__lane_check_header(const struct nipc__lane_header *header, uint64_t *ret_size);
+
 /* ---- the system ------------------------------------------------------------------------------ */
 
 /* Makes memory for a checked config. Returns 0 or an error of nipc_lane_pool_new(). */

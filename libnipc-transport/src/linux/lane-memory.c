@@ -7,7 +7,7 @@
 
 #include "fault.h"
 #include "futex.h"
-#include "lane-private.h"
+#include "lane-recovery.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <nipc/clock.h>
@@ -161,26 +161,16 @@ static int check_header(int fd, struct nipc__lane_memory *memory)
         struct nipc__lane_header header;
         struct stat st;
         uint64_t size;
+        int r;
 
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode) || pread(fd, &header, sizeof(header), 0) != sizeof(header))
                 return -EBADMSG;
-        if (header.magic != NIPC__LANE_MAGIC)
-                return header.magic == __builtin_bswap64(NIPC__LANE_MAGIC) ? -EPROTONOSUPPORT
-                                                                           : -EBADMSG;
-        if (header.version != NIPC__LANE_VERSION)
-                return -EPROTONOSUPPORT;
-        if (header.header_bytes != NIPC__LANE_PAGE || !header.n_lanes ||
-            header.n_lanes > NIPC__LANE_MAX_LANES || header.n_rings < NIPC__LANE_MIN_RINGS ||
-            header.n_rings > NIPC__LANE_MAX_RINGS || !header.ring_bytes ||
-            header.ring_bytes % NIPC__LANE_PAGE || header.ring_bytes > NIPC__LANE_MAX_RING ||
-            header.kind > NIPC_LANE_DETAIL || header.policy > NIPC_LANE_BLOCK ||
-            header.flags & ~NIPC__LANE_FLAG_CRC ||
-            header.lane_bytes != NIPC__LANE_PAGE + (uint64_t)header.n_rings * header.ring_bytes)
-                return -EBADMSG;
-        size = NIPC__LANE_PAGE + header.n_lanes * header.lane_bytes;
-        if ((uint64_t)st.st_size != size || size > NIPC__LANE_MAX_POOL || size > SIZE_MAX)
+        r = nipc__lane_check_header(&header, &size);
+        if (r < 0)
+                return r;
+        if ((uint64_t)st.st_size != size)
                 return -EBADMSG;
         memory->size = (size_t)size;
         memory->n_lanes = header.n_lanes;
@@ -244,6 +234,46 @@ void nipc__lane_memory_close(struct nipc__lane_memory *memory)
 bool nipc__lane_memory_is_gone(const struct nipc__lane_memory *memory)
 {
         return memory->fault && nipc__fault_is_broken(memory->fault);
+}
+
+/* ---- files that nobody maps ------------------------------------------------------------------ */
+
+int nipc__lane_file_open(int fd, struct nipc__lane_source *source)
+{
+        struct stat st;
+        int copy;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EBADMSG;
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+                return -errno;
+        *source = (struct nipc__lane_source){.fd = copy, .size = (uint64_t)st.st_size};
+        return 0;
+}
+
+void nipc__lane_file_close(struct nipc__lane_source *source)
+{
+        if (source->fd >= 0)
+                close(source->fd);
+        source->fd = -1;
+}
+
+int nipc__lane_file_read(const struct nipc__lane_source *source, uint64_t offset, void *bytes,
+                         size_t size)
+{
+        ssize_t n;
+
+        for (size_t done = 0; done<size; done += n> 0 ? (size_t)n : 0) {
+                n = pread(source->fd, (uint8_t *)bytes + done, size - done, (off_t)(offset + done));
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+                if (n == 0) /* it was cut meanwhile */
+                        return -ENODATA;
+        }
+        return 0;
 }
 
 /* ---- wake, sleep ----------------------------------------------------------------------------- */
