@@ -32,19 +32,38 @@ _nipc_options()
                 cgroups_lookup_response apps_lookup_request apps_lookup_response ip_to_asn_request
                 ip_to_asn_response pid_traffic_request pid_traffic_response" -- "$cur") ;;
         --auth-token | --method | --hex | --workers | --repeat | --timeout | --count | -c | \
-                --interval | -i | --items | --max-* | --*-timeout | --fd | --lock-fd | --split-items | --rate | --duration | --depth | --bytes) ;;
+                --interval | -i | --items | --max-* | --*-timeout | --fd | --wake-fd | --lock-fd | --lane | -l | --split-items | --rate | --duration | --depth | --bytes) ;;
         --suite) mapfile -t COMPREPLY < <(compgen -W 'short full' -- "$cur") ;;
         --out | --peers) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
         --placement) mapfile -t COMPREPLY < <(compgen -W 'same two free' -- "$cur") ;;
+        --format) mapfile -t COMPREPLY < <(compgen -W chrome -- "$cur") ;;
+        --output | -o) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         --csv) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         *) return 1 ;;
         esac
 }
 
+# The words after `lane`: the verb, or what it takes.
+_nipc_lane()
+{
+        if (($2 == 1)); then
+                echo record stat dump recover export
+                return
+        fi
+        case $1 in
+        record) echo '--output --append --duration --fd --wake-fd' ;;
+        stat) echo '--interval --count --fd --wake-fd' ;;
+        dump) echo '--lane --hex' ;;
+        recover) echo '--lane --hex --unread --output' ;;
+        export) echo '--format --output' ;;
+        esac
+        compgen -f -- "$cur"
+}
+
 _nipc()
 {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-        local commands='serve call watch ping ls stat top clean doctor bench encode decode'
+        local commands='serve call watch ping ls stat top clean lane doctor bench encode decode'
         local globals='--help --run-dir --auth-token --json'
         local command='' i words
         COMPREPLY=()
@@ -75,6 +94,7 @@ _nipc()
         stat) words="$(_nipc_endpoints) --prometheus --interval --timeout" ;;
         top) words='--interval --count' ;;
         clean) words=$(_nipc_endpoints) ;;
+        lane) words=$(_nipc_lane "${COMP_WORDS[i + 1]}" "$((COMP_CWORD - i))") ;;
         bench) words='ping-pong pipeline batch pipeline-batch snapshot lookup large clients fairness
                 idle lane --clients --profile --rate --duration --repeat --placement --depth --items
                 --bytes --csv --suite --out --peers --gate' ;;

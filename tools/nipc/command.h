@@ -42,6 +42,7 @@ extern const struct command command_clean;
 extern const struct command command_decode;
 extern const struct command command_doctor;
 extern const struct command command_encode;
+extern const struct command command_lane;
 extern const struct command command_ls;
 extern const struct command command_ping;
 extern const struct command command_serve;

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 static const struct command *const commands[] = {
-        &command_serve,  &command_call,  &command_watch,  &command_ping,
-        &command_ls,     &command_stat,  &command_top,    &command_clean,
-        &command_doctor, &command_bench, &command_encode, &command_decode,
+        &command_serve, &command_call,   &command_watch,  &command_ping, &command_ls,
+        &command_stat,  &command_top,    &command_clean,  &command_lane, &command_doctor,
+        &command_bench, &command_encode, &command_decode,
 };
 
 static const struct command *find_command(const char *name)
