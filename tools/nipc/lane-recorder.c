@@ -145,6 +145,8 @@ uint64_t lane_recorder_get_size(const struct lane_recorder *recorder)
 
 static int begin(struct lane_recorder *recorder, bool append, uint32_t pid)
 {
+        uint8_t header[NIPC_LANE_RECORDING_HEADER_BYTES];
+        ssize_t n;
         int r;
 
         if (flock(recorder->fd, LOCK_EX | LOCK_NB) < 0)
@@ -156,14 +158,14 @@ static int begin(struct lane_recorder *recorder, bool append, uint32_t pid)
                         r = -errno;
                 return r < 0 ? r : lane_recorder_prepare(recorder);
         }
-        r = lane_recorder_prepare(recorder);
-        if (r < 0)
-                return r;
         recorder->key = (uint64_t)g_random_int() << 32 | g_random_int();
-        nipc_lane_recording_begin(recorder->key, pid, (uint64_t)g_get_real_time() * 1000,
-                                  recorder->map);
-        recorder->pos = NIPC_LANE_RECORDING_HEADER_BYTES;
-        return 0;
+        nipc_lane_recording_begin(recorder->key, pid, (uint64_t)g_get_real_time() * 1000, header);
+        /* At once: if we are killed there is no file yet, or one to go on with. */
+        n = pwrite(recorder->fd, header, sizeof(header), 0);
+        if (n != (ssize_t)sizeof(header))
+                return n < 0 ? -errno : -ENOSPC;
+        recorder->pos = sizeof(header);
+        return lane_recorder_prepare(recorder);
 }
 
 int lane_recorder_new(const char *path, bool append, uint32_t pid, struct lane_recorder **ret)

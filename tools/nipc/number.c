@@ -43,10 +43,14 @@ GByteArray *hex_parse(const char *text)
 
 char *hex_format(const void *bytes, size_t size)
 {
+        static const char digits[] = "0123456789abcdef";
         const guint8 *p = bytes;
-        GString *text = g_string_sized_new(2 * size);
+        char *text = g_malloc(2 * size + 1);
 
-        for (size_t i = 0; i < size; i++)
-                g_string_append_printf(text, "%02x", p[i]);
-        return g_string_free(text, FALSE);
+        for (size_t i = 0; i < size; i++) {
+                text[2 * i] = digits[p[i] >> 4];
+                text[2 * i + 1] = digits[p[i] & 15];
+        }
+        text[2 * size] = '\0';
+        return text;
 }

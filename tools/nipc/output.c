@@ -55,6 +55,7 @@ void output_add_double(JsonBuilder *builder, const char *name, double value)
 
 char *output_escape(const char *text, size_t len)
 {
+        static const char digits[] = "0123456789abcdef";
         GString *escaped = g_string_sized_new(len);
         const char *end = text + len;
 
@@ -62,7 +63,10 @@ char *output_escape(const char *text, size_t len)
                 gunichar c = g_utf8_get_char_validated(text, end - text);
 
                 if (c == (gunichar)-1 || c == (gunichar)-2 || g_unichar_iscntrl(c)) {
-                        g_string_append_printf(escaped, "\\x%02x", (unsigned char)*text++);
+                        const unsigned char byte = (unsigned char)*text++;
+                        const char code[] = {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+
+                        g_string_append_len(escaped, code, sizeof(code));
                 } else {
                         g_string_append_unichar(escaped, c);
                         text += g_unichar_to_utf8(c, NULL);
