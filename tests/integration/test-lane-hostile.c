@@ -289,6 +289,45 @@ static void test_cut(void)
         util_remove(path);
 }
 
+static void take_the_rest(const char *dir)
+{
+        static const char bytes[4096];
+        char path[256];
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/rest", dir);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        while (write(fd, bytes, sizeof(bytes)) > 0)
+                ;
+        tap_eq_int(errno, ENOSPC);
+        close(fd);
+}
+
+/* What was reserved is there, whatever becomes of the rest: no SIGBUS, and nothing lost. */
+static void use_all_of(struct nipc_lane_pool *pool)
+{
+        struct util_lane_tally tally = {0};
+        struct nipc_lane_reader *reader;
+        struct nipc_lane *lane;
+        uint64_t n = 0;
+        int r = 0;
+
+        tap_eq_int(nipc_lane_lease(pool, &lane), 0);
+        while (r == 0) {
+                const struct util_lane_item item = util_lane_item(n++);
+
+                r = nipc_lane_put(lane, 1, &item, sizeof(item));
+        }
+        util_eq_error(r, -ENOBUFS);
+        nipc_lane_return(lane);
+        tap_eq_int(nipc_lane_reader_open(nipc_lane_pool_get_fd(pool), -1, &reader), 0);
+        util_lane_drain(reader, &tally);
+        tap_eq_str(tally.wrong, NULL);
+        tap_eq_uint(tally.n_received, n - 1);
+        tap_check(tally.n_received * sizeof(struct util_lane_item) > 256u << 10);
+        nipc_lane_reader_close(reader);
+}
+
 static void fill_file_system(void *arg)
 {
         const char *dir = arg;
@@ -304,6 +343,8 @@ static void fill_file_system(void *arg)
         tap_check(access(path, F_OK) < 0); /* nothing is left */
         config.n_lanes = 1;
         tap_eq_int(nipc_lane_pool_new(&config, &pool), 0);
+        take_the_rest(dir);
+        use_all_of(pool);
         nipc_lane_pool_free(pool);
 }
 
