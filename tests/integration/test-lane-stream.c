@@ -11,9 +11,11 @@
 #include "util-env.h"
 #include "util-lane.h"
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 #define N_THREADS    64u
 #define N_ROUNDS     20u
@@ -251,6 +253,56 @@ static void test_handlers_write(void)
         signal(SIGUSR1, SIG_DFL);
 }
 
+/* ---- no system call -------------------------------------------------------------------------- */
+
+/* In a process that the kernel kills for any call but read, write and exit. */
+static _Noreturn void write_confined(uint32_t kind, uint32_t policy, const char *path)
+{
+        struct nipc_lane_pool_config config = NIPC_LANE_POOL_CONFIG_INIT;
+        struct nipc_lane_pool *pool;
+        struct nipc_lane *lane;
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        config.path = path;
+        config.kind = kind;
+        config.policy = policy;
+        config.ring_bytes = 4096;
+        if (nipc_lane_pool_new(&config, &pool) < 0 || nipc_lane_lease_thread(pool, &lane) < 0)
+                _exit(1);
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) < 0)
+                _exit(77);
+        for (uint64_t i = 0; i < n_records; i++) {
+                const struct util_lane_item item = util_lane_item(i);
+
+                nipc_lane_put(lane, 1, &item, sizeof(item));
+                if (i % 100 == 0)
+                        nipc_lane_mark(lane);
+        }
+        syscall(SYS_exit, 0); /* exit_group() is not among them */
+        abort();
+}
+
+static void test_no_system_call(void)
+{
+        for (unsigned i = 0; i < 8; i++) {
+                const char *path = i & 4 ? util_path("lanes") : NULL;
+                int status = -1;
+                pid_t pid;
+
+                fflush(stdout);
+                pid = fork();
+                if (pid == 0)
+                        write_confined(i & 1, i & 2 ? NIPC_LANE_OVERWRITE_OLDEST : 0, path);
+                util_arm_watchdog();
+                waitpid(pid, &status, 0);
+                if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+                        tap_skip("needs seccomp");
+                tap_eq_int(status, 0);
+                if (path)
+                        util_remove(path);
+        }
+}
+
 int main(int argc, char **argv)
 {
         static const struct tap_case cases[] = {TAP_CASE(test_blocking),
@@ -259,6 +311,7 @@ int main(int argc, char **argv)
                                                 TAP_CASE(test_file),
                                                 TAP_CASE(test_threads_come_and_go),
                                                 TAP_CASE(test_handlers_write),
+                                                TAP_CASE(test_no_system_call),
                                                 TAP_CASE(test_nothing_leaked)};
 
         if (argc > 2 && !strcmp(argv[1], "--records")) {

@@ -297,7 +297,8 @@ int nipc_lane_reader_mark(struct nipc_lane_reader *reader, uint32_t lane);
 /* How many lanes the pool has. Since: 0.1 */
 uint32_t nipc_lane_reader_get_n_lanes(const struct nipc_lane_reader *reader);
 
-/* Live figures, or those of the end. Returns 0, -EINVAL. Since: 0.1 */
+/* Live figures, or those of the end; also of a reader beside the one that reads, which does nothing
+ * else. Returns 0, -EINVAL. Since: 0.1 */
 int nipc_lane_reader_get_stats(struct nipc_lane_reader *reader, uint32_t lane,
                                struct nipc_lane_stats *ret_stats);
 
