@@ -221,51 +221,87 @@ static void test_recorder_is_killed(void)
         end();
 }
 
-/*
- * A recorder that was killed after it had put a record into the file, and before it had asked for
- * the next one: that record is given out again, which kills at random hardly ever meet.
- */
-static void test_last_comes_again(void)
+/* ---- what kills at random hardly ever meet --------------------------------------------------- */
+
+static void make_pool(const char *path, uint64_t n_items)
 {
-        const uint64_t n_items = 10, n_recorded = 5, key = 99;
-        const char *path = util_path("lanes"), *recording = util_path("recording");
         struct nipc_lane_pool_config config = NIPC_LANE_POOL_CONFIG_INIT;
-        uint8_t bytes[4096] = {0};
-        size_t size = NIPC_LANE_RECORDING_HEADER_BYTES;
-        struct nipc_lane_reader *reader;
-        struct nipc_lane_record record;
-        struct util_lane_tally tally;
         struct nipc_lane_pool *pool;
         struct nipc_lane *lane;
-        int fd;
 
         config.path = path;
+        config.n_lanes = 1;
+        config.n_rings = 3;
+        config.ring_bytes = 4096;
         tap_require(tap_eq_int(nipc_lane_pool_new(&config, &pool), 0));
         tap_eq_int(nipc_lane_lease(pool, &lane), 0);
         for (uint64_t i = 0; i < n_items; i++) {
                 const struct util_lane_item item = util_lane_item(i);
 
-                tap_eq_int(nipc_lane_put(lane, 1, &item, sizeof(item)), 0);
+                nipc_lane_put(lane, 1, &item, sizeof(item));
         }
         nipc_lane_pool_free(pool);
-        tap_eq_int(nipc_lane_reader_open_path(path, &reader), 0);
+}
+
+/* Takes so many records, or all up to a gap, of which `less` are not said to be missing. */
+static void record_some(struct nipc_lane_reader *reader, const char *recording, unsigned n,
+                        uint64_t less)
+{
+        static uint8_t bytes[65536];
+        const uint64_t key = 99;
+        size_t size = NIPC_LANE_RECORDING_HEADER_BYTES;
+        struct nipc_lane_record record = {0};
+        int fd;
+
         nipc_lane_recording_begin(key, 0, 0, bytes);
-        for (uint64_t i = 0; i < n_recorded; i++) {
+        for (; n && record.type != NIPC_LANE_GAP; n--) {
                 tap_eq_int(nipc_lane_reader_next(reader, &record), 0);
+                if (record.type == NIPC_LANE_GAP)
+                        record.n_dropped -= less;
                 size += (size_t)nipc_lane_recording_put(key, size, &record, bytes + size,
                                                         sizeof(bytes) - size);
         }
-        /* What it had begun to write is none; nor is the room that it had made. */
+        /* What was begun is no record, nor is room that was made. */
         memset(bytes + size, 0x55, 40);
+        memset(bytes + size + 40, 0, sizeof(bytes) - size - 40);
         fd = open(recording, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         tap_eq_int(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
         close(fd);
+}
+
+/*
+ * A recorder that was killed after it had put a record into the file, and before it had asked for
+ * the next one: that record is given out again.
+ */
+static void go_on(uint64_t n_items, unsigned n_recorded, uint64_t less, bool has_gap)
+{
+        const char *path = util_path("lanes"), *recording = util_path("recording");
+        struct nipc_lane_reader *reader;
+        struct util_lane_tally tally;
+
+        make_pool(path, n_items);
+        tap_require(tap_eq_int(nipc_lane_reader_open_path(path, &reader), 0));
+        record_some(reader, recording, n_recorded, less);
         tap_eq_int(wait_for(start_recorder(path, recording)), 0);
-        if (judge(recording, &tally))
-                tap_eq_uint(tally.n_received, n_items);
+        if (judge(recording, &tally)) {
+                tap_eq_uint(util_lane_total(&tally), n_items);
+                tap_check((tally.n_dropped != 0) == has_gap);
+        }
         nipc_lane_reader_close(reader);
         util_remove(path);
         util_remove(recording);
+}
+
+static void test_last_comes_again(void)
+{
+        go_on(10, 5, 0, false);
+        go_on(10, 10, 0, false);
+}
+
+static void test_gap_comes_again(void)
+{
+        go_on(500, 500, 0, true);
+        go_on(500, 500, 3, true); /* and has grown */
 }
 
 int main(int argc, char **argv)
@@ -273,6 +309,7 @@ int main(int argc, char **argv)
         static const struct tap_case cases[] = {TAP_CASE(test_agent_is_killed),
                                                 TAP_CASE(test_recorder_is_killed),
                                                 TAP_CASE(test_last_comes_again),
+                                                TAP_CASE(test_gap_comes_again),
                                                 TAP_CASE(test_nothing_leaked)};
 
         for (; argc > 2; argc -= 2, argv += 2) {
