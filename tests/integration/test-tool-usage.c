@@ -45,6 +45,9 @@ static const char *const wrong[] = {
         "ping a --interval -1",
         "ping a --count -1",
         "ls x",
+        "ls --run-base ''",
+        "--run-dir a --run-base b ls",
+        "--run-dir a ls --run-base b",
         "doctor x",
         "stat",
         "stat a b",
@@ -194,6 +197,7 @@ int main(int argc, char **argv)
 {
         g_test_init(&argc, &argv, NULL);
         g_unsetenv("NIPC_RUN_DIR");
+        g_unsetenv("NIPC_RUN_BASE");
         for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
                 g_autofree char *path = g_strdup_printf("/usage/wrong/%zu", i);
 

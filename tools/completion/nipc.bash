@@ -3,10 +3,16 @@
 
 _nipc_endpoints()
 {
-        local dir=${NIPC_RUN_DIR:-${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/nipc}} i
+        local dir=${NIPC_RUN_DIR:-} base='' boot i
         for ((i = 1; i < COMP_CWORD; i++)); do
                 [[ ${COMP_WORDS[i]} == --run-dir ]] && dir=${COMP_WORDS[i + 1]}
+                [[ ${COMP_WORDS[i]} == --run-base ]] && base=${COMP_WORDS[i + 1]}
         done
+        [[ $dir ]] || base=${base:-${NIPC_RUN_BASE:-}}
+        if [[ $base ]] && read -r boot </proc/sys/kernel/random/boot_id; then
+                dir=$base/$EUID-$boot
+        fi
+        dir=${dir:-${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/nipc}}
         local path
         for path in "${dir:-/run/nipc}"/*.sock; do
                 [[ -S $path ]] || continue
@@ -21,7 +27,7 @@ _nipc_options()
         local subjects='baseline shm-hybrid ring bare-seqpacket bare-shm bare-futex bare-spin128
                 bare-epoll bare-epoll-mt bare-stream bare-pipe nng zeromq sd-bus gdbus iceoryx node-ipc'
         case $prev in
-        --run-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+        --run-dir | --run-base) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
         --source) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         --profiles) mapfile -t COMPREPLY < <(compgen -W "$profiles" -- "$cur") ;;
         --profile) mapfile -t COMPREPLY < <(compgen -W "$subjects" -- "$cur") ;;
@@ -64,13 +70,13 @@ _nipc()
 {
         local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
         local commands='serve call watch ping ls stat top clean lane doctor bench encode decode'
-        local globals='--help --run-dir --auth-token --json'
+        local globals='--help --run-dir --run-base --auth-token --json'
         local command='' i words
         COMPREPLY=()
 
         for ((i = 1; i < COMP_CWORD; i++)); do
                 case ${COMP_WORDS[i]} in
-                --run-dir | --auth-token) ((i++)) ;;
+                --run-dir | --run-base | --auth-token) ((i++)) ;;
                 -*) ;;
                 *) command=${COMP_WORDS[i]} && break ;;
                 esac

@@ -269,5 +269,6 @@ const struct command command_call = {
         .arguments = "apps-lookup|cgroups-lookup|cgroups-snapshot|ip-to-asn|pid-traffic|"
                      "increment|string-reverse|raw [KEY…]",
         .summary = "Ask a service and print its answer",
+        .uses_run_dir = true,
         .run = run,
 };

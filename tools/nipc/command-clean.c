@@ -99,5 +99,6 @@ const struct command command_clean = {
         .name = "clean",
         .arguments = "[NAME…]",
         .summary = "Remove what dead owners left in the run directory, never anything live",
+        .uses_run_dir = true,
         .run = run,
 };

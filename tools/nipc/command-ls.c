@@ -103,5 +103,6 @@ const struct command command_ls = {
         .name = "ls",
         .arguments = "",
         .summary = "List the endpoints of the run directory, with liveness and owner",
+        .uses_run_dir = true,
         .run = run,
 };

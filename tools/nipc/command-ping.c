@@ -328,5 +328,6 @@ const struct command command_ping = {
         .name = "ping",
         .arguments = "NAME",
         .summary = "Measure round trips to an endpoint, show what was agreed with it",
+        .uses_run_dir = true,
         .run = run,
 };

@@ -17,6 +17,7 @@
 #include <glib-unix.h>
 #include <nipc/endpoint.h>
 #include <nipc/fault.h>
+#include <nipc/run-dir.h>
 #include <nipc/server.h>
 #include <signal.h>
 #include <stdio.h>
@@ -190,6 +191,13 @@ static int serve_until_signal(struct serving *serving)
 /* Nobody named the run directory: make it, for its owner alone. Others must exist. */
 static int make_default_run_dir(const struct command_context *context)
 {
+        const size_t size = strlen(context->run_dir) + 1;
+        g_autofree char *made = NULL;
+
+        if (context->run_base) {
+                made = g_malloc(size);
+                return nipc_run_dir_make(context->run_base, made, size);
+        }
         if (!context->run_dir_is_default)
                 return 0;
         return mkdir(context->run_dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
@@ -319,5 +327,6 @@ const struct command command_serve = {
         .arguments = "apps-lookup|cgroups-lookup|cgroups-snapshot|ip-to-asn|pid-traffic|"
                      "increment|string-reverse|echo",
         .summary = "Provide a service in the foreground until SIGTERM or SIGINT",
+        .uses_run_dir = true,
         .run = run,
 };

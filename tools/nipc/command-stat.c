@@ -277,5 +277,6 @@ const struct command command_stat = {
         .name = "stat",
         .arguments = "NAME",
         .summary = "Show what a provider has done: requests, times, sessions, trouble",
+        .uses_run_dir = true,
         .run = run,
 };

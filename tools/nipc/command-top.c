@@ -445,5 +445,6 @@ const struct command command_top = {
         .name = "top",
         .arguments = "",
         .summary = "Show the services of the run directory live, with what they do",
+        .uses_run_dir = true,
         .run = run,
 };

@@ -235,5 +235,6 @@ const struct command command_watch = {
         .name = "watch",
         .arguments = "cgroups-snapshot",
         .summary = "Keep a cache of a snapshot service fresh and show what changes",
+        .uses_run_dir = true,
         .run = run,
 };

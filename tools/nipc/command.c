@@ -4,6 +4,8 @@
 
 #include "globals.h"
 
+#include <errno.h>
+#include <nipc/run-dir.h>
 #include <stdio.h>
 
 static void print_reason(const struct command *command, const char *hint, const char *format,
@@ -68,6 +70,30 @@ static gboolean parse(GOptionContext *context, int *argc, char ***argv, GError *
         return TRUE;
 }
 
+/* One that somebody else could have made is not used. That there is none is for others to say. */
+static int check_run_dir(const struct command *command)
+{
+        const struct command_context *context = globals_get_context();
+        g_autofree char *found = NULL;
+        size_t size;
+        int r;
+
+        if (!command->uses_run_dir || !context->run_base)
+                return COMMAND_SUCCESS;
+        size = strlen(context->run_dir) + 1;
+        found = g_malloc(size);
+        r = nipc_run_dir_find(context->run_base, -1, found, size);
+        if (r == -EACCES)
+                return command_fail(command,
+                                    "%s: others may write to it or to what it is in, or it is no "
+                                    "directory of this user's; name another base with --run-base",
+                                    context->run_dir);
+        if (r < 0 && r != -ENOENT)
+                return command_fail(command, "%s: %s; name another base with --run-base",
+                                    context->run_base, g_strerror(-r));
+        return COMMAND_SUCCESS;
+}
+
 bool command_parse(const struct command *command, const GOptionEntry *entries, int *argc,
                    char ***argv, int *ret_status)
 {
@@ -99,5 +125,6 @@ bool command_parse(const struct command *command, const GOptionEntry *entries, i
                 *ret_status = COMMAND_SUCCESS;
                 return false;
         }
-        return true;
+        *ret_status = check_run_dir(command);
+        return *ret_status == COMMAND_SUCCESS;
 }

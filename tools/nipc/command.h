@@ -22,8 +22,9 @@ enum {
  * once command_parse() returned.
  */
 struct command_context {
-        const char *run_dir;     /* option, $NIPC_RUN_DIR, $XDG_RUNTIME_DIR/nipc, /run/nipc */
-        bool run_dir_is_default; /* one of the last two: nobody named it */
+        const char *run_dir;     /* see globals.c */
+        const char *run_base;    /* what it is composed from, by user and boot; NULL: it is not */
+        bool run_dir_is_default; /* nobody named it: `nipc serve` makes it */
         uint64_t auth_token;
         bool json;
         char **argv; /* of the process, as it got them: NULL-terminated */
@@ -33,6 +34,7 @@ struct command {
         const char *name;
         const char *arguments; /* for the usage line, "SERVICE [KEY...]" */
         const char *summary;   /* one line for `nipc --help` */
+        bool uses_run_dir;     /* which is checked, where it is one by user and boot */
         int (*run)(const struct command_context *context, int argc, char **argv);
 };
 

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Global options: run directory, token, output format. The run directory is resolved in the order
- * option, $NIPC_RUN_DIR, $XDG_RUNTIME_DIR/nipc, /run/nipc.
+ * --run-dir or --run-base, $NIPC_RUN_DIR, $NIPC_RUN_BASE, $XDG_RUNTIME_DIR/nipc, /run/nipc.
  */
 #include "globals.h"
 
 #include "number.h"
 
+#include <nipc/run-dir.h>
+
 static gchar *option_run_dir;
+static gchar *option_run_base;
 static gchar *option_auth_token;
 static gboolean option_json;
-static gchar *default_run_dir;
+static gchar *composed_run_dir;
 static struct command_context the_context;
 
 static const GOptionEntry entries[] = {
         {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &option_run_dir,
          "Directory of the endpoints (default: $NIPC_RUN_DIR, $XDG_RUNTIME_DIR/nipc, /run/nipc)",
+         "DIR"},
+        {"run-base", 0, 0, G_OPTION_ARG_FILENAME, &option_run_base,
+         "Use the run directory of this user and this boot, DIR/UID-BOOT (default: $NIPC_RUN_BASE)",
          "DIR"},
         {"auth-token", 0, 0, G_OPTION_ARG_STRING, &option_auth_token,
          "Token that client and provider share (default: 0)", "N"},
@@ -28,32 +34,84 @@ const GOptionEntry *globals_get_entries(void)
         return entries;
 }
 
-static void resolve_run_dir(void)
+/* "" is as good as not set. */
+static const gchar *get_variable(const gchar *name)
 {
-        const gchar *named = g_getenv("NIPC_RUN_DIR");
-        const gchar *runtime = g_getenv("XDG_RUNTIME_DIR");
+        const gchar *value = g_getenv(name);
 
-        the_context.run_dir_is_default = false;
-        if (option_run_dir) {
-                the_context.run_dir = option_run_dir;
-        } else if (named && *named) {
-                the_context.run_dir = named;
-        } else {
-                g_free(default_run_dir);
-                default_run_dir = runtime && *runtime ? g_build_filename(runtime, "nipc", NULL)
-                                                      : g_strdup("/run/nipc");
-                the_context.run_dir = default_run_dir;
-                the_context.run_dir_is_default = true;
+        return value && *value ? value : NULL;
+}
+
+static gboolean use_base(const gchar *base, GError **error)
+{
+        const gsize size = strlen(base) + NIPC_RUN_DIR_SUFFIX_MAX;
+        gchar *path = g_malloc(size);
+        int r = nipc_run_dir_format(base, -1, path, size);
+
+        if (r < 0) {
+                g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+                            "%s: no directory of this boot: %s; use --run-dir", base,
+                            g_strerror(-r));
+                g_free(path);
+                return FALSE;
         }
+        g_free(composed_run_dir);
+        composed_run_dir = path;
+        the_context.run_base = base;
+        the_context.run_dir = composed_run_dir;
+        the_context.run_dir_is_default = true;
+        return TRUE;
+}
+
+static void use_default(void)
+{
+        const gchar *runtime = get_variable("XDG_RUNTIME_DIR");
+
+        g_free(composed_run_dir);
+        composed_run_dir =
+                runtime ? g_build_filename(runtime, "nipc", NULL) : g_strdup("/run/nipc");
+        the_context.run_dir = composed_run_dir;
+        the_context.run_dir_is_default = true;
+}
+
+static gboolean resolve_run_dir(GError **error)
+{
+        const gchar *named = option_run_dir;
+        const gchar *base = option_run_base;
+
+        if (!named && !base)
+                named = get_variable("NIPC_RUN_DIR");
+        if (!named && !base)
+                base = get_variable("NIPC_RUN_BASE");
+        the_context.run_base = NULL;
+        the_context.run_dir_is_default = false;
+        if (base)
+                return use_base(base, error);
+        if (named)
+                the_context.run_dir = named;
+        else
+                use_default();
+        return TRUE;
+}
+
+static gboolean check_directories(GError **error)
+{
+        if (option_run_dir && option_run_base)
+                g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                            "--run-dir and --run-base exclude each other");
+        else if ((option_run_dir && !*option_run_dir) || (option_run_base && !*option_run_base))
+                g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                            "%s needs the path of a directory",
+                            option_run_dir ? "--run-dir" : "--run-base");
+        else
+                return TRUE;
+        return FALSE;
 }
 
 gboolean globals_resolve(GError **error)
 {
-        if (option_run_dir && !*option_run_dir) {
-                g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                            "--run-dir needs the path of a directory");
+        if (!check_directories(error))
                 return FALSE;
-        }
         if (option_auth_token &&
             !number_parse_u64(option_auth_token, UINT64_MAX, &the_context.auth_token)) {
                 g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
@@ -62,8 +120,7 @@ gboolean globals_resolve(GError **error)
                 return FALSE;
         }
         the_context.json = option_json;
-        resolve_run_dir();
-        return TRUE;
+        return resolve_run_dir(error);
 }
 
 void globals_set_argv(char **argv)
@@ -81,6 +138,7 @@ void globals_deinit(void)
 {
         g_clear_pointer(&the_context.argv, g_strfreev);
         g_clear_pointer(&option_run_dir, g_free);
+        g_clear_pointer(&option_run_base, g_free);
         g_clear_pointer(&option_auth_token, g_free);
-        g_clear_pointer(&default_run_dir, g_free);
+        g_clear_pointer(&composed_run_dir, g_free);
 }
