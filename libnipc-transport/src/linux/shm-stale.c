@@ -58,8 +58,7 @@ static bool is_young(const struct stat *st)
                st->st_mtim.tv_sec < now.tv_sec + YOUNG_S;
 }
 
-/* What kill(pid, 0) says, by a call that could do no harm if it were wrong. */
-static bool is_running(pid_t pid)
+bool nipc__shm_is_running(pid_t pid)
 {
         return pid > 0 && (getpgid(pid) >= 0 || errno == EPERM);
 }
@@ -75,7 +74,7 @@ static enum verdict judge_header(const uint8_t *header, const char *name, ino_t 
         /* One of ours is locked while its owner lives, and this one is not. */
         if (parse_session_id(name, &id) && generation == nipc__shm_generation(pid, id, ino))
                 return REMOVE;
-        return generation && is_running(pid) ? KEEP : REMOVE;
+        return generation && nipc__shm_is_running(pid) ? KEEP : REMOVE;
 }
 
 static enum verdict judge_file(int fd, const char *name, struct stat *ret_st)
@@ -134,6 +133,31 @@ int nipc__shm_remove_dead(int dir_fd, const char *name)
                  */
                 return -EADDRINUSE;
         }
+}
+
+bool nipc__shm_is_region_name(const char *name)
+{
+        const char *dash = strrchr(name, '-');
+        uint64_t id;
+
+        return dash && dash != name && parse_session_id(name, &id);
+}
+
+int nipc__shm_is_dead(int dir_fd, const char *name, bool is_other_boot)
+{
+        int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), r = 0;
+        struct stat st;
+
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0)
+                r = -errno;
+        else if (S_ISREG(st.st_mode) && is_other_boot)
+                r = nipc__lock_is_held(fd) == 0;
+        else if (S_ISREG(st.st_mode))
+                r = judge_file(fd, name, &st) == REMOVE;
+        close(fd);
+        return r;
 }
 
 /* ---- all of a service ----------------------------------------------------------------------- */

@@ -110,6 +110,19 @@ uint32_t nipc__shm_generation(pid_t pid, uint64_t session_id, ino_t ino);
  */
 int nipc__shm_remove_dead(int dir_fd, const char *name);
 
+/* What kill(pid, 0) says, by a call that could do no harm if it were wrong. */
+bool nipc__shm_is_running(pid_t pid);
+
+/* "{service}-{16 lowercase hex digits}.ipcshm" */
+bool nipc__shm_is_region_name(const char *name);
+
+/*
+ * Whether that would remove this file: its owner is dead, or it has none. Not where the numbers of
+ * processes mean nothing: there only the lock counts, with is_other_boot. Regular files only:
+ * others are not judged here. Returns 1, 0, or a negative errno.
+ */
+int nipc__shm_is_dead(int dir_fd, const char *name, bool is_other_boot);
+
 /* All that look like regions of this service. Returns how many were removed, or a negative errno.
  */
 int nipc__shm_remove_all_dead(int dir_fd, const char *service);

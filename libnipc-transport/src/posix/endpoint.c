@@ -113,6 +113,18 @@ static bool is_current(int fd, int dir_fd, const char *name)
                held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }
 
+/*
+ * Whether the lock file, which somebody holds, says who owns the endpoint. Whoever takes the lock
+ * writes that a moment later, and what stands there until then is a dead owner's.
+ */
+static bool is_owned(int fd)
+{
+        struct nipc__lock_note note;
+
+        return nipc__endpoint_read_note(fd, &note) &&
+               (nipc__shm_is_running(note.owner) || nipc__shm_is_running(note.predecessor));
+}
+
 int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
 {
         char name[NIPC_ENDPOINT_PATH_MAX];
@@ -126,7 +138,7 @@ int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
                 if (fd < 0)
                         return -errno;
                 r = nipc__lock_take(fd);
-                if (r == -EADDRINUSE && read_pid(fd) < 0)
+                if (r == -EADDRINUSE && !is_owned(fd))
                         r = -EBUSY;
                 if (r < 0)
                         break;

@@ -5,6 +5,7 @@
  * left of. Who may use what has such a name is for its security descriptor to say.
  */
 
+#include "abi.h"
 #include "identity.h"
 #include "stdaux.h"
 #include <errno.h>
@@ -40,4 +41,25 @@ NIPC__EXPORT int nipc_run_dir_find(const char *base, int64_t uid, char *buf, siz
 NIPC__EXPORT int nipc_run_dir_make(const char *base, char *buf, size_t size)
 {
         return nipc_run_dir_format(base, -1, buf, size);
+}
+
+/* What has a name goes with the last who has it open. */
+static int clean_nothing(const char *run_dir, const struct nipc_clean_config *user_config)
+{
+        static const struct nipc_clean_config defaults = NIPC_CLEAN_CONFIG_INIT;
+        struct nipc_clean_config config;
+
+        if (!run_dir || !run_dir[0])
+                return -EINVAL;
+        return nipc__abi_load(&config, sizeof(config), user_config ? user_config : &defaults);
+}
+
+NIPC__EXPORT int nipc_run_dir_clean(const char *run_dir, const struct nipc_clean_config *config)
+{
+        return clean_nothing(run_dir, config);
+}
+
+NIPC__EXPORT int nipc_run_dir_clean_base(const char *base, const struct nipc_clean_config *config)
+{
+        return clean_nothing(base, config);
 }

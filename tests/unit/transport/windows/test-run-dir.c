@@ -39,4 +39,16 @@ static void test_arguments(void)
         tap_eq_int(nipc_run_dir_format("/b", 7, buf, 5), 0);
 }
 
-TAP_MAIN(TAP_CASE(test_names), TAP_CASE(test_arguments))
+static void test_clean(void)
+{
+        struct nipc_clean_config config = NIPC_CLEAN_CONFIG_INIT;
+
+        tap_eq_int(nipc_run_dir_clean("/b", &config), 0);
+        tap_eq_int(nipc_run_dir_clean("/b", NULL), 0);
+        tap_eq_int(nipc_run_dir_clean_base("/b", &config), 0);
+        config.size = 0;
+        tap_eq_int(nipc_run_dir_clean("/b", &config), -EINVAL);
+        tap_eq_int(nipc_run_dir_clean_base("", NULL), -EINVAL);
+}
+
+TAP_MAIN(TAP_CASE(test_names), TAP_CASE(test_arguments), TAP_CASE(test_clean))
