@@ -37,7 +37,7 @@ _nipc_options()
                 cgroups_snapshot_response string_reverse packets cgroups_lookup_request
                 cgroups_lookup_response apps_lookup_request apps_lookup_response ip_to_asn_request
                 ip_to_asn_response pid_traffic_request pid_traffic_response" -- "$cur") ;;
-        --auth-token | --method | --hex | --workers | --repeat | --timeout | --count | -c | \
+        --auth-token | --older-than | --method | --hex | --workers | --repeat | --timeout | --count | -c | \
                 --interval | -i | --items | --max-* | --*-timeout | --fd | --wake-fd | --lock-fd | --lane | -l | --split-items | --rate | --duration | --depth | --bytes) ;;
         --suite) mapfile -t COMPREPLY < <(compgen -W 'short full' -- "$cur") ;;
         --out | --peers) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
@@ -99,7 +99,7 @@ _nipc()
         ping) words="$(_nipc_endpoints) --count --interval --timeout --profiles --quiet" ;;
         stat) words="$(_nipc_endpoints) --prometheus --interval --timeout" ;;
         top) words='--interval --count' ;;
-        clean) words=$(_nipc_endpoints) ;;
+        clean) words="$(_nipc_endpoints) --older-than --dry-run" ;;
         lane) words=$(_nipc_lane "${COMP_WORDS[i + 1]}" "$((COMP_CWORD - i))") ;;
         bench) words='ping-pong pipeline batch pipeline-batch snapshot lookup large clients fairness
                 idle lane --clients --profile --rate --duration --repeat --placement --depth --items

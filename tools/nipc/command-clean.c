@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * nipc clean: removes what dead owners left in the run directory. The library proves that an owner
- * is dead, and holds its lock while it removes; nothing live is ever touched.
+ * is dead, and holds its lock while it removes; nothing live is ever touched. --older-than is of
+ * another kind, see clean-old.h.
  */
+#include "clean-old.h"
 #include "command.h"
 #include "endpoints.h"
 #include "failure.h"
+#include "number.h"
 #include "output.h"
 
 #include <errno.h>
@@ -28,15 +31,17 @@ static const char *outcome_name(int r)
         }
 }
 
-static void report(const char *name, int r, JsonBuilder *builder)
+static void report(const char *name, int r, bool is_dry_run, JsonBuilder *builder)
 {
+        const char *outcome = r == 1 && is_dry_run ? "would be removed" : outcome_name(r);
+
         if (!builder) {
-                printf("%s: %s\n", name, outcome_name(r));
+                printf("%s: %s\n", name, outcome);
                 return;
         }
         json_builder_begin_object(builder);
         output_add_string(builder, "name", name);
-        output_add_string(builder, "outcome", outcome_name(r));
+        output_add_string(builder, "outcome", outcome);
         json_builder_end_object(builder);
 }
 
@@ -50,8 +55,29 @@ static int say_failure(const char *run_dir, const char *name, int r)
         return command_fail(&command_clean, "%s", reason);
 }
 
+/* What nipc_endpoint_clean() would return. */
+static int look(const char *run_dir, const char *name)
+{
+        struct nipc_endpoint_info info = {.size = sizeof(info)};
+        int r = nipc_endpoint_probe(run_dir, name, true, &info);
+
+        if (r < 0)
+                return r;
+        switch (info.state) {
+        case NIPC_ENDPOINT_ABSENT:
+                return 0;
+        case NIPC_ENDPOINT_DEAD:
+                return 1;
+        case NIPC_ENDPOINT_LIVE:
+                return -EBUSY;
+        default:
+                return -EEXIST;
+        }
+}
+
 /* named: somebody asked for exactly these, so leaving one alone is a failure. */
-static int clean(const struct command_context *context, const GPtrArray *names, bool named)
+static int clean(const struct command_context *context, const GPtrArray *names, bool named,
+                 bool is_dry_run)
 {
         g_autoptr(JsonBuilder) builder = context->json ? json_builder_new() : NULL;
         int status = COMMAND_SUCCESS;
@@ -60,11 +86,12 @@ static int clean(const struct command_context *context, const GPtrArray *names, 
                 json_builder_begin_array(builder);
         for (guint i = 0; i < names->len; i++) {
                 const char *name = names->pdata[i];
-                int r = nipc_endpoint_clean(context->run_dir, name);
+                int r = is_dry_run ? look(context->run_dir, name)
+                                   : nipc_endpoint_clean(context->run_dir, name);
                 bool left_alone = r == -EBUSY || r == -EEXIST;
 
                 if (r >= 0 || (left_alone && !named))
-                        report(name, r, builder);
+                        report(name, r, is_dry_run, builder);
                 else
                         status = say_failure(context->run_dir, name, r);
         }
@@ -75,24 +102,56 @@ static int clean(const struct command_context *context, const GPtrArray *names, 
         return status;
 }
 
-static int run(const struct command_context *context, int argc, char **argv)
+static int clean_all(const struct command_context *context, bool is_dry_run)
 {
-        g_autoptr(GPtrArray) names = NULL;
-        int status;
+        g_autoptr(GPtrArray) names = endpoints_list(&command_clean, context->run_dir);
 
-        if (!command_parse(&command_clean, NULL, &argc, &argv, &status))
-                return status;
-        if (argc == 1) {
-                names = endpoints_list(&command_clean, context->run_dir);
-                return names ? clean(context, names, false) : COMMAND_FAILURE;
-        }
-        names = g_ptr_array_new();
+        return names ? clean(context, names, false, is_dry_run) : COMMAND_FAILURE;
+}
+
+static int clean_named(const struct command_context *context, int argc, char **argv,
+                       bool is_dry_run)
+{
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+
         for (int i = 1; i < argc; i++) {
                 if (!endpoints_check_name(&command_clean, argv[i]))
                         return COMMAND_USAGE;
                 g_ptr_array_add(names, argv[i]);
         }
-        return clean(context, names, true);
+        return clean(context, names, true, is_dry_run);
+}
+
+static int run(const struct command_context *context, int argc, char **argv)
+{
+        g_autofree gchar *older_than = NULL;
+        gboolean is_dry_run = FALSE;
+        const GOptionEntry entries[] = {
+                {"older-than", 0, 0, G_OPTION_ARG_STRING, &older_than,
+                 "Remove all that the dead left, and that is older: seconds, or with m, h or d; "
+                 "with --run-base also what other boots left",
+                 "AGE"},
+                {"dry-run", 0, 0, G_OPTION_ARG_NONE, &is_dry_run,
+                 "Say what would be removed, and remove nothing", NULL},
+                {NULL},
+        };
+        uint64_t age_s;
+        int status;
+
+        if (!command_parse(&command_clean, entries, &argc, &argv, &status))
+                return status;
+        if (!older_than)
+                return argc == 1 ? clean_all(context, is_dry_run)
+                                 : clean_named(context, argc, argv, is_dry_run);
+        if (argc > 1)
+                return command_usage(&command_clean, "--older-than takes no names, but got '%s'",
+                                     argv[1]);
+        if (!number_parse_age(older_than, &age_s))
+                return command_usage(&command_clean,
+                                     "--older-than needs a whole number, of seconds or with m, h "
+                                     "or d, not '%s'",
+                                     older_than);
+        return clean_old(context, age_s, is_dry_run);
 }
 
 const struct command command_clean = {

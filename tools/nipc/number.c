@@ -13,6 +13,22 @@ gboolean number_parse_u64(const char *text, uint64_t max, uint64_t *ret_value)
         return TRUE;
 }
 
+gboolean number_parse_age(const char *text, uint64_t *ret_seconds)
+{
+        static const char units[] = "smhd";
+        static const guint64 seconds[] = {1, 60, 3600, 86400};
+        const size_t length = strlen(text);
+        const char *unit = length ? strchr(units, text[length - 1]) : NULL;
+        const guint64 scale = unit ? seconds[unit - units] : 1;
+        g_autofree char *digits = g_strndup(text, unit ? length - 1 : length);
+        guint64 value;
+
+        if (!g_ascii_string_to_unsigned(digits, 10, 0, UINT64_MAX / scale, &value, NULL))
+                return FALSE;
+        *ret_seconds = value * scale;
+        return TRUE;
+}
+
 gboolean number_check_u32(const struct command *command, const char *option, gint64 value,
                           uint32_t min, uint32_t max, uint32_t *ret_value)
 {

@@ -13,6 +13,12 @@
 gboolean number_parse_u64(const char *text, uint64_t max, uint64_t *ret_value);
 
 /*
+ * Reads an age: a whole number of seconds, or of minutes, hours or days with m, h or d behind it; s
+ * may be said.
+ */
+gboolean number_parse_age(const char *text, uint64_t *ret_seconds);
+
+/*
  * Judges the value that GOption read for `option` ("--workers"). Says so on stderr when it is out
  * of range: return COMMAND_USAGE then.
  */
