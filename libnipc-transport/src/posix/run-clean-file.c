@@ -82,6 +82,12 @@ static int look_at_lock(const struct nipc__run_clean *clean, const char *service
                        : -1;
 }
 
+/* What is done under the lock says nothing of it when names cannot be removed here. */
+static int check_writable(const struct nipc__run_clean *clean)
+{
+        return faccessat(clean->dir_fd, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
 /* Takes the lock, looks whether the socket is the one that was judged, and removes both. */
 static enum nipc_clean_outcome remove_endpoint(struct thing *thing, const char *service)
 {
@@ -89,7 +95,9 @@ static enum nipc_clean_outcome remove_endpoint(struct thing *thing, const char *
         struct stat st;
         int lock_fd, r;
 
-        r = nipc__endpoint_lock(clean->dir_fd, service, 0, &lock_fd);
+        r = check_writable(clean);
+        if (r == 0)
+                r = nipc__endpoint_lock(clean->dir_fd, service, 0, &lock_fd);
         if (r == -EADDRINUSE || r == -EBUSY)
                 return NIPC_CLEAN_LIVE;
         if (r < 0)
@@ -141,7 +149,7 @@ static enum nipc_clean_outcome clean_lock(struct thing *thing, const char *servi
         const struct nipc__run_clean *clean = thing->clean;
         struct nipc__lock_note note;
         struct stat st;
-        int fd, is_held;
+        int fd, is_held, r;
         bool is_noted;
 
         if (look_at_lock(clean, service, &st) != 1 || !is_same(&st, &thing->st) || st.st_size > 64)
@@ -164,6 +172,9 @@ static enum nipc_clean_outcome clean_lock(struct thing *thing, const char *servi
                 return NIPC_CLEAN_YOUNG;
         if (clean->is_dry_run)
                 return NIPC_CLEAN_REMOVED;
+        r = check_writable(clean);
+        if (r < 0)
+                return fail(thing, r);
         if (nipc__endpoint_lock(clean->dir_fd, service, 0, &fd) < 0)
                 return NIPC_CLEAN_LIVE;
         nipc__endpoint_unlock(clean->dir_fd, service, fd);
