@@ -9,6 +9,7 @@
 #include <json-glib/json-glib.h>
 #include <nipc/clock.h>
 #include <nipc/trace.h>
+#include <unistd.h>
 
 #include "util-process.h"
 
@@ -277,6 +278,37 @@ static void test_controller_follows(struct fixture *fixture, gconstpointer data)
         check_timeline(fixture->timeline, 1000, false);
 }
 
+/* Of a pool in memory, by descriptors that it inherits, as long as the agent wants. */
+static void test_controller_inherits(struct fixture *fixture, gconstpointer data)
+{
+        g_autoptr(GSubprocessLauncher) launcher =
+                g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+        g_autoptr(GSubprocess) controller = NULL;
+        g_autofree char *out = NULL;
+        struct nipc_lane_pool *pool = NULL;
+        struct nipc_lane *lane = NULL;
+
+        if (!has_python())
+                return;
+        g_assert_cmpint(nipc_lane_pool_new(NULL, &pool), ==, 0);
+        g_assert_cmpint(nipc_lane_lease(pool, &lane), ==, 0);
+        for (uint64_t i = 0; i < 1000; i++)
+                g_assert_cmpint(nipc_lane_write(lane, 1, &i, sizeof(i)), ==, 0);
+        nipc_lane_return(lane);
+        g_subprocess_launcher_take_fd(launcher, dup(nipc_lane_pool_get_fd(pool)), 10);
+        g_subprocess_launcher_take_fd(launcher, dup(nipc_lane_pool_get_wake_fd(pool)), 11);
+        controller =
+                g_subprocess_launcher_spawn(launcher, NULL, "python3", fixture->controller,
+                                            "--library", g_getenv("NIPC_TRANSPORT"), "10:11", NULL);
+        g_assert_nonnull(controller);
+        nipc_lane_pool_free(pool);
+        g_assert_true(g_subprocess_communicate_utf8(controller, NULL, NULL, &out, NULL, NULL));
+        g_assert_true(g_subprocess_get_successful(controller));
+        g_assert_cmpstr(out, ==,
+                        "attached\nlane 0: 1000 records, 0 missing\n"
+                        "1000 records, 0 missing\n");
+}
+
 static void test_controller_fails(struct fixture *fixture, gconstpointer data)
 {
         struct process *controller;
@@ -302,6 +334,7 @@ int main(int argc, char **argv)
                 {"/examples-lane/slow-down", test_slow_down},
                 {"/examples-lane/controller", test_controller},
                 {"/examples-lane/controller-follows", test_controller_follows},
+                {"/examples-lane/controller-inherits", test_controller_inherits},
                 {"/examples-lane/controller-fails", test_controller_fails},
         };
 
