@@ -405,15 +405,16 @@ extern const struct nipc__plane_ops nipc__baseline_ops;
  * which that failed. *ret_fd: what HELLO carries, borrowed from the session; -1: nothing. attach
  * (client): takes what the server prepared for the profile it selected. fd: what HELLO_ACK carried,
  * -1: nothing; taken in any case. After an error the profile is not usable this time. prepare
- * (server, before HELLO_ACK): the other half. fd and *ret_fd as above. handed_over (server): what
- * HELLO_ACK carried is not needed any more. begin: the handshake is complete; chooses the plane and
- * what it can carry, where that is not what was agreed. get_queued: see nipc_session_get_queued().
- * release: gives all of that back, when the session ends.
+ * (server, before HELLO_ACK): the other half. fd and *ret_fd as above; it may change
+ * ack->session_id to one whose names are free. handed_over (server): what HELLO_ACK carried is not
+ * needed any more. begin: the handshake is complete; chooses the plane and what it can carry, where
+ * that is not what was agreed. get_queued: see nipc_session_get_queued(). release: gives all of
+ * that back, when the session ends.
  */
 void nipc__plane_offer(struct nipc_session *session, const struct nipc_session_config *config,
                        uint32_t *profiles, int *ret_fd);
 int nipc__plane_attach(struct nipc_session *session, const struct nipc_hello_ack *ack, int fd);
-int nipc__plane_prepare(struct nipc_session *session, const struct nipc_hello_ack *ack, int fd,
+int nipc__plane_prepare(struct nipc_session *session, struct nipc_hello_ack *ack, int fd,
                         int *ret_fd);
 void nipc__plane_handed_over(struct nipc_session *session);
 void nipc__plane_begin(struct nipc_session *session);

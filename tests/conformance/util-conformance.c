@@ -43,6 +43,8 @@ static bool equals(const char *what, uintmax_t a, uintmax_t b)
 static const struct conformance_profile profiles[] = {
         {"baseline", NIPC_PROFILE_BASELINE, NIPC_PROFILE_BASELINE},
         {"shm-hybrid", NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_HYBRID, NIPC_PROFILE_SHM_HYBRID},
+        {"shm-busywait", NIPC_PROFILE_BASELINE | NIPC_PROFILE_SHM_BUSYWAIT,
+         NIPC_PROFILE_SHM_BUSYWAIT},
         {"ring", NIPC_PROFILE_BASELINE | NIPC_PROFILE_RING, NIPC_PROFILE_RING},
 };
 
@@ -79,7 +81,8 @@ bool conformance_is_baseline(void)
 
 bool conformance_can_pipeline(void)
 {
-        return conformance_profile()->selected != NIPC_PROFILE_SHM_HYBRID;
+        return !(conformance_profile()->selected &
+                 (NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_SHM_BUSYWAIT));
 }
 
 /* ---- two ends ------------------------------------------------------------------------------- */

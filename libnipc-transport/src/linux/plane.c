@@ -91,7 +91,7 @@ static int prepare_shm(struct nipc_session *session, const struct nipc_hello_ack
         return r;
 }
 
-int nipc__plane_prepare(struct nipc_session *session, const struct nipc_hello_ack *ack, int fd,
+int nipc__plane_prepare(struct nipc_session *session, struct nipc_hello_ack *ack, int fd,
                         int *ret_fd)
 {
         const char *step = "descriptor of the peer's memory";

@@ -10,6 +10,7 @@
  */
 
 #include "news.h"
+#include "session-list.h"
 #include "spin.h"
 #include "stdaux.h"
 #include "transport-private.h"
@@ -154,43 +155,13 @@ NIPC__EXPORT bool nipc_poller_is_inherited(const struct nipc_poller *poller)
 
 /* ---- sessions in memory --------------------------------------------------------------------- */
 
-/* To the end of a list. */
-static void append(struct nipc_session **list, struct nipc_session *session)
-{
-        struct nipc__watch *watch = &session->watch;
-
-        if (!*list) {
-                watch->next = watch->prev = session;
-                *list = session;
-                return;
-        }
-        watch->next = *list;
-        watch->prev = (*list)->watch.prev;
-        watch->prev->watch.next = session;
-        watch->next->watch.prev = session;
-}
-
-static void unlink_from(struct nipc_session **list, struct nipc_session *session)
-{
-        struct nipc__watch *watch = &session->watch;
-
-        if (watch->next == session) {
-                *list = NULL;
-                return;
-        }
-        if (*list == session)
-                *list = watch->next;
-        watch->next->watch.prev = watch->prev;
-        watch->prev->watch.next = watch->next;
-}
-
 /* Off either list. */
 static void forget(struct nipc_poller *poller, struct nipc_session *session)
 {
         if (session->watch.is_hot)
-                unlink_from(&poller->hot, session);
+                nipc__session_list_remove(&poller->hot, session);
         if (session->watch.is_cold) {
-                unlink_from(&poller->cold, session);
+                nipc__session_list_remove(&poller->cold, session);
                 poller->n_cold--;
         }
         session->watch.is_hot = session->watch.is_cold = false;
@@ -203,14 +174,14 @@ static void heat(struct nipc_poller *poller, struct nipc_session *session)
         forget(poller, session);
         session->watch.is_hot = true;
         poller->has_memory = true;
-        append(&poller->hot, session);
+        nipc__session_list_append(&poller->hot, session);
 }
 
 static void cool(struct nipc_poller *poller, struct nipc_session *session)
 {
         forget(poller, session);
         session->watch.is_cold = true;
-        append(&poller->cold, session);
+        nipc__session_list_append(&poller->cold, session);
         poller->n_cold++;
 }
 

@@ -18,6 +18,7 @@
 #include "listener-private.h"
 #include "names.h"
 #include "pipe.h"
+#include "shm.h"
 #include "stdaux.h"
 #include <errno.h>
 #include <pthread.h>
@@ -261,6 +262,9 @@ int nipc__listener_os_open(struct nipc_listener *listener,
                 return -ENOMEM;
         }
         r = server_open(server, config);
+        if (r == 0 && (listener->profiles & (NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_SHM_BUSYWAIT)))
+                r = nipc__shm_place_new(config->run_dir, config->service, config->auth_token,
+                                        &listener->shm_place);
         if (r < 0) {
                 server_free(server);
                 return r;

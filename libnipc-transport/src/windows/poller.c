@@ -13,12 +13,21 @@
  * free. A pipe that is watched by another poller later is waited for by its event, as listeners
  * are: of those there may be few.
  *
+ * Sessions in memory stay hot as long as there is no reason to sleep. Before we do they are armed:
+ * their peer sets an event. The events of a few are waited for beside the port; all others', and
+ * all if the port is polled, by the system's thread pool, which posts a hint. Those that have no
+ * event (SHM_BUSYWAIT) stay hot: they are looked at all the time at first, and every millisecond
+ * when nothing comes.
+ *
  * What a foreign loop polls is the port. Listeners and the timer speak through it with the help of
  * the system's thread pool, if somebody asked for the port.
  */
 
 #include "listener-private.h"
 #include "pipe.h"
+#include "session-list.h"
+#include "shm.h"
+#include "spin.h"
 #include "stdaux.h"
 #include "transport-private.h"
 #include <errno.h>
@@ -26,7 +35,18 @@
 
 #define MAX_LISTENERS 8
 #define MAX_EVENTS    (MAXIMUM_WAIT_OBJECTS - 1)
+#define MAX_DIRECT    16 /* sessions in memory whose event we wait for ourselves */
+#define MAX_STRANGERS (MAX_EVENTS - MAX_LISTENERS - MAX_DIRECT)
 #define BATCH         64
+
+/*
+ * Of sessions without an event: how long memory is looked at without a pause after something came,
+ * and how long between two questions to the system meanwhile. As in shm-channel.c.
+ */
+#define BUSY_NS         UINT64_C(20000000)
+#define BUSY_ASK_NS     UINT64_C(1000000)
+#define BUSY_PAUSE_MS   1u
+#define LOOKS_PER_YIELD 1024u
 
 struct listener_slot {
         const struct nipc_listener *listener;
@@ -49,8 +69,13 @@ struct nipc_poller {
         pthread_mutex_t lock; /* of the places: sessions may be closed by other threads */
         struct nipc__pipe_watch *watches;
         struct nipc__pipe_watch *free_watches;
-        struct nipc_session *hot; /* circular, NULL when there is none */
-        struct nipc_session *strangers[MAX_EVENTS - MAX_LISTENERS]; /* of other ports */
+        struct nipc_session *hot;    /* circular, NULL when there is none */
+        struct nipc_session *direct; /* armed, likewise; their events are ours to wait for */
+        uint32_t n_direct;
+        struct nipc__spinner spinner;
+        uint64_t busy_until_ns;                        /* of sessions without an event */
+        bool has_busy;                                 /* there are, or were, such sessions */
+        struct nipc_session *strangers[MAX_STRANGERS]; /* of other ports */
         uint32_t n_strangers;
         uint64_t timer_ns; /* 0: none */
         HANDLE pool_timer;
@@ -78,6 +103,7 @@ NIPC__EXPORT int nipc_poller_new(struct nipc_poller **ret_poller)
                 free(poller);
                 return -ENOMEM;
         }
+        nipc__spinner_init(&poller->spinner, NIPC__SPIN_SERVER_NS);
         poller->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
         if (!poller->port) {
                 pthread_mutex_destroy(&poller->lock);
@@ -115,6 +141,8 @@ NIPC__EXPORT struct nipc_poller *nipc_poller_free(struct nipc_poller *poller)
         end_pool_timer(poller);
         for (watch = poller->watches; watch; watch = next) {
                 next = watch->next;
+                if (watch->session && watch->session->watch.has_bell)
+                        nipc__shm_ring_at(watch->session, NULL, NULL);
                 if (watch->pipe)
                         watch->pipe->watch = NULL;
                 free(watch);
@@ -217,39 +245,29 @@ static void remove_pipe(struct nipc_poller *poller, struct nipc_session *session
 
 /* ---- hot sessions --------------------------------------------------------------------------- */
 
-static void heat(struct nipc_poller *poller, struct nipc_session *session)
+/* Off either list. */
+static void forget(struct nipc_poller *poller, struct nipc_session *session)
 {
         struct nipc__watch *watch = &session->watch;
 
         if (watch->is_hot)
-                return;
-        watch->is_hot = true;
-        if (!poller->hot) {
-                watch->next = watch->prev = session;
-                poller->hot = session;
-                return;
+                nipc__session_list_remove(&poller->hot, session);
+        if (watch->is_cold) {
+                nipc__session_list_remove(&poller->direct, session);
+                poller->n_direct--;
         }
-        watch->next = poller->hot;
-        watch->prev = poller->hot->watch.prev;
-        watch->prev->watch.next = session;
-        watch->next->watch.prev = session;
+        watch->is_hot = watch->is_cold = false;
 }
 
-static void cool(struct nipc_poller *poller, struct nipc_session *session)
+static void heat(struct nipc_poller *poller, struct nipc_session *session)
 {
-        struct nipc__watch *watch = &session->watch;
-
-        if (!watch->is_hot)
+        if (session->watch.is_hot)
                 return;
-        watch->is_hot = false;
-        if (watch->next == session) {
-                poller->hot = NULL;
-                return;
-        }
-        if (poller->hot == session)
-                poller->hot = watch->next;
-        watch->next->watch.prev = watch->prev;
-        watch->prev->watch.next = watch->next;
+        forget(poller, session);
+        if (session->watch.is_in_memory)
+                session->plane->disarm(session);
+        session->watch.is_hot = true;
+        nipc__session_list_append(&poller->hot, session);
 }
 
 /* What there is of what the session waits for. If nothing, the port will say when there is. */
@@ -257,8 +275,11 @@ static uint32_t look(struct nipc_session *session)
 {
         struct nipc__pipe *pipe = session->link.pipe;
         uint32_t events = session->watch.events, there = 0;
-        bool is_written = !pipe->is_writing || HasOverlappedIoCompleted(&pipe->write);
+        bool is_written;
 
+        if (session->watch.is_in_memory)
+                return session->plane->look(session, events);
+        is_written = !pipe->is_writing || HasOverlappedIoCompleted(&pipe->write);
         if ((events & NIPC_EVENT_IN) && nipc__pipe_look(pipe))
                 there |= NIPC_EVENT_IN;
         if ((events & NIPC_EVENT_OUT) && is_written)
@@ -266,7 +287,7 @@ static uint32_t look(struct nipc_session *session)
         return there;
 }
 
-/* Looks once at each. Those that have nothing cool down. Returns how many events there are. */
+/* Looks once at each. Pipes that have nothing cool down. Returns how many events there are. */
 static int look_at_hot(struct nipc_poller *poller, struct nipc_poller_event *events, int max_events)
 {
         struct nipc_session *session = poller->hot, *last, *next;
@@ -282,13 +303,140 @@ static int look_at_hot(struct nipc_poller *poller, struct nipc_poller_event *eve
                 if (there)
                         n = nipc__watch_add_event(&session->watch, poller->n_batches, there, events,
                                                   n);
-                else
-                        cool(poller, session);
+                else if (!session->watch.is_in_memory)
+                        forget(poller, session);
                 if (n == max_events && poller->hot)
                         poller->hot = next; /* the others first, next time */
                 if (session == last || n == max_events)
                         return n;
         }
+}
+
+/* ---- sessions in memory --------------------------------------------------------------------- */
+
+static bool is_in_memory(const struct nipc_session *session)
+{
+        return session->plane && session->plane->look;
+}
+
+static bool has_hot_event(const void *arg)
+{
+        const struct nipc_poller *poller = arg;
+        struct nipc_session *session = poller->hot;
+
+        do {
+                if (look(session))
+                        return true;
+                session = session->watch.next;
+        } while (session != poller->hot);
+        return false;
+}
+
+/* Before we sleep: somebody must tell us. Returns what has come already; then nobody does. */
+static uint32_t arm(struct nipc_poller *poller, struct nipc_session *session)
+{
+        struct nipc__watch *watch = &session->watch;
+        struct nipc__pipe_watch *place = session->link.pipe->watch;
+        uint32_t there = session->plane->arm(session, watch->events);
+
+        if (there)
+                return there;
+        if (session->plane->get_bell(session) < 0) {
+                poller->has_busy = true;
+                return 0; /* nobody does: it stays hot */
+        }
+        if (poller->is_polled || poller->n_direct == MAX_DIRECT)
+                watch->has_bell = true;
+        if (watch->has_bell) {
+                if (place && place->poller != poller)
+                        place = NULL; /* a stranger: all of them are looked at */
+                if (nipc__shm_ring_at(session, poller->port, place) == 0)
+                        forget(poller, session);
+                return 0;
+        }
+        forget(poller, session);
+        watch->is_cold = true;
+        nipc__session_list_append(&poller->direct, session);
+        poller->n_direct++;
+        return 0;
+}
+
+/* Arms what is hot. Returns how many of them have something already. */
+static int arm_hot(struct nipc_poller *poller, struct nipc_poller_event *events, int max_events)
+{
+        struct nipc_session *session = poller->hot, *last, *next;
+        uint32_t there;
+        int n = 0;
+
+        if (!session)
+                return 0;
+        last = session->watch.prev;
+        for (;; session = next) {
+                next = session->watch.next;
+                there = arm(poller, session);
+                if (there)
+                        n = nipc__watch_add_event(&session->watch, poller->n_batches, there, events,
+                                                  n);
+                if (session == last || n == max_events || (n > 0 && !poller->is_polled))
+                        return n;
+        }
+}
+
+/* Whether one without an event has something, or it is time to ask the system again. */
+static bool look_busily(struct nipc_poller *poller)
+{
+        const uint64_t until_ns = nipc_clock_now_ns() + BUSY_ASK_NS;
+        uint32_t i;
+
+        do {
+                for (i = 0; i < LOOKS_PER_YIELD; i++) {
+                        if (has_hot_event(poller))
+                                return true;
+                        nipc__spin_pause();
+                }
+                SwitchToThread();
+                /* Pairs with the exchange in nipc_poller_wake(). */
+        } while (nipc_clock_now_ns() < until_ns && !atomic_load(&poller->is_woken));
+        return false;
+}
+
+/* Sessions in memory have nothing. Returns how many have when it may be time to sleep. */
+static int wait_hot(struct nipc_poller *poller, struct nipc_poller_event *events, int max_events)
+{
+        int n;
+
+        if (!poller->is_polled &&
+            nipc__spin(&poller->spinner, has_hot_event, poller, NIPC__SPIN_UNKNOWN_CPU))
+                return look_at_hot(poller, events, max_events);
+        n = arm_hot(poller, events, max_events);
+        if (n == 0 && poller->hot && nipc_clock_now_ns() < poller->busy_until_ns &&
+            look_busily(poller))
+                n = look_at_hot(poller, events, max_events);
+        return n;
+}
+
+/* Of those whose events we wait for ourselves. n: events there are already. */
+static int look_at_direct(struct nipc_poller *poller, struct nipc_poller_event *events, int n,
+                          int max_events)
+{
+        struct nipc_session *session = poller->direct, *next;
+        uint32_t there;
+
+        for (uint32_t i = poller->n_direct; i && n < max_events; i--, session = next) {
+                next = session->watch.next;
+                there = look(session);
+                if (!there)
+                        continue;
+                heat(poller, session);
+                n = nipc__watch_add_event(&session->watch, poller->n_batches, there, events, n);
+        }
+        return n;
+}
+
+static void heat_direct(struct nipc_poller *poller)
+{
+        while (poller->direct)
+                heat(poller, poller->direct);
 }
 
 /* ---- for whoever polls the port ------------------------------------------------------------- */
@@ -302,11 +450,12 @@ static VOID CALLBACK on_pool(PVOID userdata, BOOLEAN timed_out)
 static void show(struct nipc_poller *poller)
 {
         struct nipc_poller_event events[1];
-        uint64_t now;
+        uint64_t due_ns = poller->timer_ns, now;
         size_t i;
 
         poller->n_batches++;
-        if (look_at_hot(poller, events, 1) > 0)
+        heat_direct(poller);
+        if (look_at_hot(poller, events, 1) > 0 || arm_hot(poller, events, 1) > 0)
                 post_hint(poller);
         for (i = 0; i < MAX_LISTENERS; i++) {
                 struct listener_slot *slot = &poller->listeners[i];
@@ -319,13 +468,15 @@ static void show(struct nipc_poller *poller)
                         slot->pool_wait = NULL;
         }
         end_pool_timer(poller);
-        if (!poller->timer_ns)
+        if (!due_ns && !poller->hot)
                 return;
         now = nipc_clock_now_ns();
-        if (!CreateTimerQueueTimer(
-                    &poller->pool_timer, NULL, on_pool, poller,
-                    now < poller->timer_ns ? nipc__deadline_to_wait_ms(poller->timer_ns) : 0, 0,
-                    WT_EXECUTEONLYONCE | WT_EXECUTEINTIMERTHREAD))
+        if (poller->hot) /* has no event, and must be looked at */
+                due_ns = NIPC__MIN(due_ns ? due_ns : NIPC_DEADLINE_NEVER,
+                                   nipc_deadline_after_ms(BUSY_PAUSE_MS));
+        if (!CreateTimerQueueTimer(&poller->pool_timer, NULL, on_pool, poller,
+                                   now < due_ns ? nipc__deadline_to_wait_ms(due_ns) : 0, 0,
+                                   WT_EXECUTEONLYONCE | WT_EXECUTEINTIMERTHREAD))
                 poller->pool_timer = NULL;
 }
 
@@ -359,6 +510,7 @@ NIPC__EXPORT int nipc_poller_add_session(struct nipc_poller *poller, struct nipc
         session->watch = (struct nipc__watch){.userdata = userdata,
                                               .events = nipc__session_get_events(session),
                                               .active = true,
+                                              .is_in_memory = is_in_memory(session),
                                               .poller = poller};
         heat(poller, session);
         if (poller->is_polled)
@@ -369,11 +521,15 @@ NIPC__EXPORT int nipc_poller_add_session(struct nipc_poller *poller, struct nipc
 NIPC__EXPORT int nipc_poller_update_session(struct nipc_poller *poller,
                                             struct nipc_session *session, uint32_t events)
 {
+        bool in_memory;
+
         if (!poller || !session || !session->watch.active)
                 return -EINVAL;
-        if (events == session->watch.events)
+        in_memory = is_in_memory(session);
+        if (events == session->watch.events && in_memory == session->watch.is_in_memory)
                 return 0;
         session->watch.events = events;
+        session->watch.is_in_memory = in_memory;
         heat(poller, session);
         if (poller->is_polled)
                 show(poller);
@@ -386,13 +542,21 @@ NIPC__EXPORT void nipc_poller_remove_session(struct nipc_poller *poller,
         if (!poller || !session || !session->watch.active)
                 return;
         session->watch.active = false;
-        cool(poller, session);
+        forget(poller, session);
         remove_pipe(poller, session);
+        if (session->watch.has_bell)
+                nipc__shm_ring_at(session, NULL, NULL);
+        if (session->watch.is_in_memory)
+                session->plane->disarm(session);
 }
 
 void nipc__poller_look_again(struct nipc_session *session)
 {
-        heat(session->watch.poller, session);
+        struct nipc_poller *poller = session->watch.poller;
+
+        heat(poller, session);
+        if (poller->is_polled)
+                show(poller);
 }
 
 /* ---- listeners and the timer ---------------------------------------------------------------- */
@@ -473,9 +637,13 @@ static int take_hints(struct nipc_poller *poller, DWORD timeout_ms,
         return n;
 }
 
-/* Events of their own: the port first, listeners, strangers. Returns how many handles. */
+/*
+ * Events of their own: the port first, listeners, strangers, sessions in memory. Returns how many
+ * handles.
+ */
 static DWORD gather_handles(struct nipc_poller *poller, HANDLE handles[MAXIMUM_WAIT_OBJECTS])
 {
+        struct nipc_session *session;
         DWORD n = 0;
         uint32_t i;
 
@@ -484,14 +652,16 @@ static DWORD gather_handles(struct nipc_poller *poller, HANDLE handles[MAXIMUM_W
                 if (poller->listeners[i].listener)
                         handles[n++] = poller->listeners[i].listener->os.event;
         for (i = 0; i < poller->n_strangers; i++) {
-                struct nipc_session *session = poller->strangers[i];
-
-                if (session->watch.is_hot)
+                session = poller->strangers[i];
+                if (session->watch.is_hot || !session->watch.events)
                         continue;
                 handles[n++] = session->watch.events & NIPC_EVENT_OUT
                                        ? session->link.pipe->write.hEvent
                                        : session->link.pipe->read.hEvent;
         }
+        session = poller->direct;
+        for (i = 0; i < poller->n_direct; i++, session = session->watch.next)
+                handles[n++] = session->shm->channel.rx_event;
         return n;
 }
 
@@ -516,6 +686,7 @@ static int look_at_rest(struct nipc_poller *poller, struct nipc_poller_event *ev
         for (i = 0; i < poller->n_strangers && n < max_events; i++)
                 if (!poller->strangers[i]->watch.is_hot)
                         n = tell(poller, poller->strangers[i], events, n);
+        n = look_at_direct(poller, events, n, max_events);
         n = look_at_listeners(poller, events, n, max_events);
         /* Pairs with the store in nipc_poller_wake(). */
         if (n < max_events && atomic_exchange(&poller->is_woken, false))
@@ -525,6 +696,21 @@ static int look_at_rest(struct nipc_poller *poller, struct nipc_poller_event *ev
                 events[n++] = (struct nipc_poller_event){NULL, NIPC_EVENT_TIMER};
         }
         return n;
+}
+
+/* How long to sleep at most. */
+static DWORD get_timeout(const struct nipc_poller *poller, uint64_t deadline_ns)
+{
+        DWORD timeout_ms;
+
+        if (deadline_ns <= NIPC_DEADLINE_SPIN)
+                return 0;
+        timeout_ms = nipc__deadline_to_wait_ms(
+                poller->timer_ns ? NIPC__MIN(poller->timer_ns, deadline_ns) : deadline_ns);
+        if (!poller->hot)
+                return timeout_ms;
+        return nipc_clock_now_ns() < poller->busy_until_ns ? 0
+                                                           : NIPC__MIN(timeout_ms, BUSY_PAUSE_MS);
 }
 
 static int wait_once(struct nipc_poller *poller, uint64_t deadline_ns,
@@ -544,14 +730,14 @@ static int wait_once(struct nipc_poller *poller, uint64_t deadline_ns,
                         return n;
         }
         n = look_at_hot(poller, events, max_events);
+        if (n == 0 && poller->hot && deadline_ns > NIPC_DEADLINE_SPIN)
+                n = wait_hot(poller, events, max_events);
         poller->was_full = n == max_events;
+        if (n > 0 && poller->has_busy)
+                poller->busy_until_ns = nipc_clock_now_ns() + BUSY_NS;
         if (poller->was_full)
                 return n;
-        timeout_ms = n || deadline_ns <= NIPC_DEADLINE_SPIN
-                             ? 0
-                             : nipc__deadline_to_wait_ms(
-                                       poller->timer_ns ? NIPC__MIN(poller->timer_ns, deadline_ns)
-                                                        : deadline_ns);
+        timeout_ms = n ? 0 : get_timeout(poller, deadline_ns);
         n_handles = gather_handles(poller, handles);
         if (timeout_ms && n_handles > 1) {
                 WaitForMultipleObjects(n_handles, handles, FALSE, timeout_ms);
