@@ -14,6 +14,8 @@
 #include "tap.h"
 #include "util-os.h"
 #include <nipc/clock.h>
+#include <nipc/session.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,11 +58,29 @@ int util_count_inheritable_fds(void);
  */
 bool util_is_emulated(void);
 
+/* Our user, as struct nipc_peer has him. */
+int64_t util_own_uid(void);
+
 /* The caller's thread, for others to look at. */
 pid_t util_gettid(void);
 
 /* Waits until a thread of this process sleeps in the kernel. */
 void util_wait_asleep(pid_t tid);
+
+/*
+ * Whether a pollable descriptor of ours is ready for these NIPC_EVENT_* bits: now, or at some time
+ * if the caller waits.
+ */
+bool util_poll(int fd, uint32_t events, bool waits);
+
+/* Whether descriptors of pipes and sockets say when more can be sent; a poller says it anywhere. */
+bool util_can_poll_out(void);
+
+/*
+ * Has a handler run in the middle of what a thread does: of a signal. Where there are none it runs
+ * in the caller.
+ */
+void util_interrupt(pthread_t victim, void (*handler)(int number));
 
 /* A deadline that is only there to end a test that went wrong. */
 static inline uint64_t util_soon(void)

@@ -76,7 +76,7 @@ static void *raw_server_main(void *userdata)
         if (server->answer) {
                 raw_send(server->fd, server->answer, server->answer_size);
         } else if (!server->silent) {
-                close(server->fd);
+                raw_hang_up(server->fd);
                 server->fd = -1;
         }
         return NULL;

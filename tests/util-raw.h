@@ -121,6 +121,9 @@ void raw_unlisten(int listen_fd);
 /* Connects until the backlog is full. Returns how many descriptors were put into ret_fds. */
 size_t raw_fill_backlog(const char *service, int *ret_fds, size_t max_fds);
 
+/* Ends a connection that was accepted, whoever else has it. */
+void raw_hang_up(int fd);
+
 bool raw_send(int fd, const void *packet, size_t size);
 
 /* One packet; its full length even if buf is shorter, 0 at the end, a negative errno. */

@@ -167,6 +167,8 @@ static void test_full_of_small_ones(void)
 
         if (!conformance_can_pipeline())
                 tap_skip("sending never waits");
+        if (conformance_keeps_packets())
+                tap_skip("what there is no room for is kept all the same");
         pair_config_init_large(&config, 0);
         config.session.max_in_flight = 200000;
         tap_require(pair_open(&pair, &config));
@@ -246,7 +248,7 @@ static void test_half_sent(void)
                 if (!conformance_is_baseline()) /* packets have nothing to do with it */
                         continue;
                 try_half_sent(way, 4096, 1000000);
-                try_half_sent(way, 100, 100000);
+                try_half_sent(way, 100, 1000000);
         }
 }
 
@@ -262,6 +264,8 @@ static void test_commit_is_kept(void)
 
         if (!conformance_can_pipeline())
                 tap_skip("sending never waits");
+        if (conformance_keeps_packets())
+                tap_skip("what there is no room for is kept all the same");
         pair_config_init_large(&config, 0);
         config.session.max_in_flight = 200000;
         tap_require(pair_open(&pair, &config));

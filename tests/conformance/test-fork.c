@@ -68,6 +68,27 @@ static void test_idle(void)
         pair_close(&pair);
 }
 
+static void let_go(void *userdata)
+{
+        struct pair *pair = userdata;
+
+        nipc_session_close(pair->client);
+        nipc_session_close(pair->server);
+}
+
+/* A child that lets go of its copies, and does nothing else, does not end the sessions. */
+static void test_let_go(void)
+{
+        struct pair_config config;
+        struct pair pair;
+
+        pair_config_init(&config);
+        tap_require(pair_open(&pair, &config));
+        util_in_child(let_go, &pair);
+        round_trip(&pair, 1);
+        pair_close(&pair);
+}
+
 /* Nothing of what is under way is taken, and nothing is added to it. */
 static void test_under_way(void)
 {
@@ -179,5 +200,5 @@ static void test_polled(void)
         nipc_poller_free(polled.poller);
 }
 
-UTIL_MAIN(TAP_CASE(test_idle), TAP_CASE(test_under_way), TAP_CASE(test_reserved),
-          TAP_CASE(test_commit), TAP_CASE(test_polled))
+UTIL_MAIN(TAP_CASE(test_idle), TAP_CASE(test_let_go), TAP_CASE(test_under_way),
+          TAP_CASE(test_reserved), TAP_CASE(test_commit), TAP_CASE(test_polled))

@@ -281,7 +281,7 @@ static void test_late_client(void)
         util_eq_error(nipc_session_get_info(session, &info), 0);
         tap_eq_uint(info.profile, 0);
         tap_eq_int(info.peer.pid, getpid());
-        tap_eq_int(info.peer.uid, geteuid());
+        tap_eq_int(info.peer.uid, util_own_uid());
         make_hello(hello, none);
         tap_check(raw_send(fd, hello, sizeof(hello)));
         util_eq_error(nipc_session_handshake(session, NIPC_DEADLINE_NOW), 0);

@@ -3,6 +3,7 @@
 /* See util-conformance.h. */
 
 #include "util-conformance.h"
+#include "link.h"
 #include "util-shm-peer.h"
 #include <stdarg.h>
 #include <unistd.h>
@@ -83,6 +84,11 @@ bool conformance_can_pipeline(void)
 {
         return !(conformance_profile()->selected &
                  (NIPC_PROFILE_SHM_HYBRID | NIPC_PROFILE_SHM_BUSYWAIT));
+}
+
+bool conformance_keeps_packets(void)
+{
+        return NIPC__LINK_HOLDS_PACKETS && conformance_is_baseline();
 }
 
 /* ---- two ends ------------------------------------------------------------------------------- */

@@ -36,6 +36,12 @@ bool conformance_is_baseline(void);
 bool conformance_can_pipeline(void);
 
 /*
+ * Whether a packet there was no room for is kept by the system, as a pipe of Windows does: it is
+ * under way then, and not to be sent again.
+ */
+bool conformance_keeps_packets(void);
+
+/*
  * What went wrong in a function of util-conformance.c is counted where the test is: the state of
  * tap.h is that of one source file. NULL if nothing did; says it once.
  */

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -232,4 +233,33 @@ void util_wait_asleep(pid_t tid)
                         return;
                 sched_yield();
         }
+}
+
+bool util_poll(int fd, uint32_t events, bool waits)
+{
+        struct pollfd pollfd = {.fd = fd};
+
+        if (events & NIPC_EVENT_IN)
+                pollfd.events |= POLLIN;
+        if (events & NIPC_EVENT_OUT)
+                pollfd.events |= POLLOUT;
+        return poll(&pollfd, 1, waits ? -1 : 0) == 1;
+}
+
+int64_t util_own_uid(void)
+{
+        return geteuid();
+}
+
+bool util_can_poll_out(void)
+{
+        return true;
+}
+
+void util_interrupt(pthread_t victim, void (*handler)(int number))
+{
+        struct sigaction action = {.sa_handler = handler};
+
+        sigaction(SIGUSR1, &action, NULL);
+        pthread_kill(victim, SIGUSR1);
 }

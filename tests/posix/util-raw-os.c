@@ -75,6 +75,11 @@ size_t raw_fill_backlog(const char *service, int *ret_fds, size_t max_fds)
         return n;
 }
 
+void raw_hang_up(int fd)
+{
+        close(fd);
+}
+
 bool raw_send(int fd, const void *packet, size_t size)
 {
         ssize_t n;

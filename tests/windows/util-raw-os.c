@@ -62,9 +62,33 @@ int raw_accept(int listen_fd)
         return _open_osfhandle((intptr_t)copy, 0);
 }
 
+size_t raw_fill_backlog(const char *service, int *ret_fds, size_t max_fds)
+{
+        wchar_t name[NIPC__NAME_MAX];
+        size_t n = 0;
+
+        if (nipc__name_pipe(util_dir(), service, name) < 0)
+                return 0;
+        while (n < max_fds) {
+                HANDLE handle = CreateFileW(name, GENERIC_READ | GENERIC_WRITE, 0, NULL,
+                                            OPEN_EXISTING, 0, NULL);
+
+                if (handle == INVALID_HANDLE_VALUE)
+                        break;
+                ret_fds[n++] = _open_osfhandle((intptr_t)handle, 0);
+        }
+        return n;
+}
+
 void raw_unlisten(int listen_fd)
 {
         close(listen_fd);
+}
+
+void raw_hang_up(int fd)
+{
+        DisconnectNamedPipe(handle_of(fd));
+        close(fd);
 }
 
 bool raw_send(int fd, const void *packet, size_t size)

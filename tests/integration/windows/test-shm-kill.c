@@ -15,6 +15,7 @@
 #include <nipc/hello.h>
 
 #include "tap.h"
+#include "util-handles.h"
 
 enum { ROUNDS = 200, CAPACITY = 4096, WATCHDOG_MS = 60000 };
 
@@ -263,17 +264,6 @@ static void kill_one(unsigned number, uint64_t *seed)
         CloseHandle(ready);
 }
 
-/* Wine's GetProcessHandleCount says 0. Handles are multiples of 4, the lowest free one is taken. */
-static unsigned count_handles(void)
-{
-        unsigned n = 0;
-        DWORD flags;
-
-        for (uintptr_t i = 4; i < 4 * 2048; i += 4)
-                n += GetHandleInformation((HANDLE)i, &flags) != 0;
-        return n;
-}
-
 static void test_kill(void)
 {
         uint64_t seed = 6;
@@ -281,13 +271,13 @@ static void test_kill(void)
         HANDLE one_more;
 
         kill_one(0, &seed); /* what the system opens once, for itself */
-        n_handles = count_handles();
+        n_handles = util_count_handles();
         one_more = CreateEventW(NULL, FALSE, FALSE, NULL);
-        tap_eq_uint(count_handles(), n_handles + 1); /* it does count */
+        tap_eq_uint(util_count_handles(), n_handles + 1); /* it does count */
         CloseHandle(one_more);
         for (unsigned i = 1; i <= ROUNDS; i++)
                 kill_one(i, &seed);
-        tap_eq_uint(count_handles(), n_handles);
+        tap_eq_uint(util_count_handles(), n_handles);
 }
 
 int main(int argc, char **argv)
