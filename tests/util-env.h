@@ -76,6 +76,9 @@ bool util_poll(int fd, uint32_t events, bool waits);
 /* Whether descriptors of pipes and sockets say when more can be sent; a poller says it anywhere. */
 bool util_can_poll_out(void);
 
+/* Whether what polls as ready is never so in vain. */
+bool util_polls_exactly(void);
+
 /*
  * Has a handler run in the middle of what a thread does: of a signal. Where there are none it runs
  * in the caller.

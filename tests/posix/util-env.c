@@ -251,6 +251,11 @@ int64_t util_own_uid(void)
         return geteuid();
 }
 
+bool util_polls_exactly(void)
+{
+        return true;
+}
+
 bool util_can_poll_out(void)
 {
         return true;

@@ -172,6 +172,11 @@ int64_t util_own_uid(void)
                                                                         : nipc__identity_hash(&sid);
 }
 
+bool util_polls_exactly(void)
+{
+        return false;
+}
+
 bool util_can_poll_out(void)
 {
         return false;

@@ -54,7 +54,9 @@ int raw_accept(int listen_fd)
         HANDLE handle = handle_of(listen_fd), copy;
 
         util_waiting_for("a client to connect");
-        if (!ConnectNamedPipe(handle, NULL) && GetLastError() != ERROR_PIPE_CONNECTED)
+        /* The last: he has left already, and what he said is still there. */
+        if (!ConnectNamedPipe(handle, NULL) && GetLastError() != ERROR_PIPE_CONNECTED &&
+            GetLastError() != ERROR_NO_DATA)
                 return -EIO;
         if (!DuplicateHandle(GetCurrentProcess(), handle, GetCurrentProcess(), &copy, 0, FALSE,
                              DUPLICATE_SAME_ACCESS))
@@ -120,7 +122,9 @@ bool raw_is_readable(int fd)
 {
         DWORD n;
 
-        return !PeekNamedPipe(handle_of(fd), NULL, 0, NULL, &n, NULL) || n;
+        if (!PeekNamedPipe(handle_of(fd), NULL, 0, NULL, &n, NULL))
+                return GetLastError() != ERROR_BAD_PIPE; /* nobody has come yet */
+        return n;
 }
 
 bool raw_is_closed(int fd)

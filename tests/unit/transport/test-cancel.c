@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Cancellation of everything that waits, from another thread and from a signal handler; and that
- * nobody else's descriptor is ever hurt.
+ * Cancellation of everything that waits, from another thread and from a signal handler.
  *
  * Whoever cancels waits until the other sleeps in the kernel. That it does not sleep where it is
  * meant to would be no error of the library: the result is the same whenever the trigger is pulled.
@@ -13,7 +12,6 @@
 #include <errno.h>
 #include <nipc/cancel.h>
 #include <nipc/session.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 static struct nipc_cancel *handler_cancel; /* for the signal handler */
@@ -84,17 +82,14 @@ static void *canceller_main(void *userdata)
         if (canceller->way == BY_THREAD)
                 nipc_cancel_trigger(canceller->cancel);
         else
-                pthread_kill(canceller->victim, SIGUSR1);
+                util_interrupt(canceller->victim, on_cancel_signal);
         return NULL;
 }
 
 /* Cancels what the calling thread is going to wait for. */
 static void canceller_start(struct canceller *canceller, struct nipc_cancel *cancel, enum way way)
 {
-        struct sigaction action = {.sa_handler = on_cancel_signal};
-
         handler_cancel = cancel;
-        sigaction(SIGUSR1, &action, NULL);
         *canceller = (struct canceller){cancel, way, util_gettid(), pthread_self(), 0};
         pthread_create(&canceller->thread, NULL, canceller_main, canceller);
         util_waiting_for("a cancelled call to return");
@@ -317,10 +312,14 @@ static void test_reuse(void)
 /* The peer sees the end at once, not when the session is closed. */
 static void test_peer_sees_the_end(void)
 {
-        struct nipc_cancel *cancel = new_cancel();
+        struct nipc_cancel *cancel;
+        struct nipc_session *session;
         int fd;
-        struct nipc_session *session = open_pair(cancel, &fd);
 
+        if (!util_polls_exactly())
+                tap_skip("waits end here, and not the pipe");
+        cancel = new_cancel();
+        session = open_pair(cancel, &fd);
         tap_require(session != NULL);
         nipc_cancel_trigger(cancel);
         tap_check(raw_is_closed(fd));
@@ -354,85 +353,6 @@ static void test_close_lets_go(void)
         nipc_cancel_free(cancel);
 }
 
-/* ---- nobody else is hurt -------------------------------------------------------------------- */
-
-/* Whether two ends still talk. */
-static bool talks(const int pair[2])
-{
-        char byte = 'x';
-
-        return send(pair[0], &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 &&
-               recv(pair[1], &byte, 1, MSG_DONTWAIT) == 1;
-}
-
-/* The number of a closed session's descriptor belongs to whoever gets it next. */
-static void test_number_is_used_again(void)
-{
-        struct nipc_cancel *cancel = new_cancel();
-        int fd, number, other[2] = {-1, -1};
-        struct nipc_session *session = open_pair(cancel, &fd);
-
-        tap_require(session != NULL);
-        number = nipc_session_get_fd(session);
-        nipc_session_close(session);
-        tap_require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, other) == 0);
-        tap_check(other[0] == number || other[1] == number);
-        nipc_cancel_trigger(cancel);
-        tap_check(talks(other));
-        close(other[0]);
-        close(other[1]);
-        close(fd);
-        nipc_cancel_free(cancel);
-}
-
-struct trigger_loop {
-        struct nipc_cancel *cancel;
-        atomic_bool stop;
-};
-
-static void *trigger_main(void *userdata)
-{
-        struct trigger_loop *loop = userdata;
-
-        while (!atomic_load(&loop->stop))
-                nipc_cancel_trigger(loop->cancel);
-        return NULL;
-}
-
-/* Triggered all the time while sessions come and go between other people's sockets. */
-static void test_others_under_fire(void)
-{
-        struct trigger_loop loop = {.cancel = new_cancel()};
-        int listen_fd = raw_listen("silent", SOCK_SEQPACKET, 4096);
-        unsigned n_hurt = 0;
-        pthread_t thread;
-
-        tap_require(pthread_create(&thread, NULL, trigger_main, &loop) == 0);
-        for (unsigned i = 0; i < 3000; i++) {
-                struct nipc_session *session = NULL;
-                int pair[2];
-                int r;
-
-                nipc_cancel_reset(loop.cancel);
-                r = open_session("silent", loop.cancel, util_soon(), &session);
-                if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
-                        n_hurt += !talks(pair);
-                        close(pair[0]);
-                        close(pair[1]);
-                }
-                /* A trigger that the reset overtook looks like a peer that hung up. */
-                if (r != -ECONNRESET && !util_eq_error(r, -ECANCELED))
-                        break;
-        }
-        atomic_store(&loop.stop, true);
-        pthread_join(thread, NULL);
-        tap_eq_uint(n_hurt, 0);
-        close(listen_fd);
-        util_remove(util_path("silent.sock"));
-        nipc_cancel_free(loop.cancel);
-}
-
 UTIL_MAIN(TAP_CASE(test_flag), TAP_CASE(test_before_open), TAP_CASE(test_connect),
           TAP_CASE(test_handshake), TAP_CASE(test_receive), TAP_CASE(test_send),
-          TAP_CASE(test_reuse), TAP_CASE(test_peer_sees_the_end), TAP_CASE(test_close_lets_go),
-          TAP_CASE(test_number_is_used_again), TAP_CASE(test_others_under_fire))
+          TAP_CASE(test_reuse), TAP_CASE(test_peer_sees_the_end), TAP_CASE(test_close_lets_go))
