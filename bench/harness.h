@@ -26,7 +26,7 @@ static unsigned n_rounds = HARNESS_MAX_ROUNDS;
                 }                                                                       \
         } while (0)
 
-static double now_ns(void)
+static inline double now_ns(void)
 {
         struct timespec t;
 
@@ -35,7 +35,7 @@ static double now_ns(void)
 }
 
 /* The same numbers in each run. */
-static uint64_t random_u64(void)
+static inline uint64_t random_u64(void)
 {
         static uint64_t x = 88172645463325252u;
 

@@ -15,7 +15,7 @@ static uint32_t short_limit(const struct nipc__spinner *spinner)
 /* p * sleep > (1 - p) * limit, in whole numbers. */
 static bool is_worth_it(const struct nipc__spinner *spinner, uint32_t limit_ns)
 {
-        return spinner->score * (NIPC__SPIN_SLEEP_NS + limit_ns) > NIPC__SPIN_FULL * limit_ns;
+        return spinner->score * (spinner->sleep_us * 1000u + limit_ns) > NIPC__SPIN_FULL * limit_ns;
 }
 
 void nipc__spinner_init(struct nipc__spinner *spinner, uint32_t cap_ns)
@@ -25,6 +25,7 @@ void nipc__spinner_init(struct nipc__spinner *spinner, uint32_t cap_ns)
                 .typical_ns = cap_ns / 2,
                 .score = NIPC__SPIN_FULL - WEIGHT,
                 .max_shift = NIPC__SPIN_MAX_SHIFT_BLIND,
+                .sleep_us = NIPC__SPIN_SLEEP_NS / 1000,
         };
 }
 

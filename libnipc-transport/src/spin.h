@@ -6,12 +6,12 @@
  * memory planes and the poller wait like this before they sleep, on either side.
  *
  * What it is worth: a sleep and its wake-up cost both processes together NIPC__SPIN_SLEEP_NS of CPU
- * time, so spins of a length pay if they succeed often enough: p * sleep > (1 - p) * length. A
- * spinner keeps a moving share of successes (score) and a moving length of those that succeeded
- * (typical). If spins pay even at their full length, that is the limit: those that succeed end
- * early, and one that does not is soon over for good. If not, a limit of about twice what is
- * typical may still pay. Where nothing does (long pauses between messages) all but a few are left
- * out, and one success of those brings them back.
+ * time (or what its owner says), so spins of a length pay if they succeed often enough: p * sleep >
+ * (1 - p) * length. A spinner keeps a moving share of successes (score) and a moving length of
+ * those that succeeded (typical). If spins pay even at their full length, that is the limit: those
+ * that succeed end early, and one that does not is soon over for good. If not, a limit of about
+ * twice what is typical may still pay. Where nothing does (long pauses between messages) all but a
+ * few are left out, and one success of those brings them back.
  *
  * Two processes on one CPU never see each other's news by looking: where it is known that the peer
  * slept last on the CPU we are on, nothing is tried at all.
@@ -59,7 +59,8 @@ struct nipc__spinner {
         uint8_t score;       /* share of successes, of NIPC__SPIN_FULL */
         uint8_t skip_shift;
         uint8_t max_shift;
-        uint16_t skip; /* spins to leave out */
+        uint16_t skip;     /* spins to leave out */
+        uint16_t sleep_us; /* what a sleep and a wake-up cost: NIPC__SPIN_SLEEP_NS, or set */
 };
 
 void nipc__spinner_init(struct nipc__spinner *spinner, uint32_t cap_ns);

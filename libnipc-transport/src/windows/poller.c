@@ -103,7 +103,7 @@ NIPC__EXPORT int nipc_poller_new(struct nipc_poller **ret_poller)
                 free(poller);
                 return -ENOMEM;
         }
-        nipc__spinner_init(&poller->spinner, NIPC__SPIN_SERVER_NS);
+        nipc__shm_spinner_init(&poller->spinner);
         poller->port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, NULL, 0, 1);
         if (!poller->port) {
                 pthread_mutex_destroy(&poller->lock);

@@ -276,7 +276,8 @@ static int wait_for_message(struct nipc_session *session, uint64_t deadline_ns)
                         show(session);
                 return look(session);
         }
-        if ((!shm->has_spun || deadline_ns == NIPC_DEADLINE_SPIN) &&
+        /* Without an event all of the wait is a spin, and it yields. */
+        if ((deadline_ns == NIPC_DEADLINE_SPIN || (!shm->has_spun && shm->channel.rx_event)) &&
             nipc__spin(&shm->spinner, has_data, shm, NIPC__SPIN_UNKNOWN_CPU)) {
                 shm->has_spun = false;
                 return 0;
@@ -451,12 +452,12 @@ struct nipc__shm_place *nipc__shm_place_unref(struct nipc__shm_place *place)
         return NULL;
 }
 
-static struct nipc__shm *shm_new(uint32_t spin_cap_ns)
+static struct nipc__shm *shm_new(void)
 {
         struct nipc__shm *shm = calloc(1, sizeof(*shm));
 
         if (shm)
-                nipc__spinner_init(&shm->spinner, spin_cap_ns);
+                nipc__shm_spinner_init(&shm->spinner);
         return shm;
 }
 
@@ -464,7 +465,7 @@ int nipc__shm_prepare(struct nipc_session *session, uint32_t profile, uint64_t *
                       const char **ret_step)
 {
         const struct nipc__shm_place *place = session->shm_place;
-        struct nipc__shm *shm = shm_new(NIPC__SPIN_SERVER_NS);
+        struct nipc__shm *shm = shm_new();
         struct nipc__shm_names names;
         uint64_t id = *session_id;
         int r = -EADDRINUSE;
@@ -542,7 +543,7 @@ int nipc__shm_attach(struct nipc_session *session, uint32_t profile, uint64_t se
                      const char **ret_step)
 {
         const struct nipc_session_config *config = session->opening.config;
-        struct nipc__shm *shm = shm_new(NIPC__SPIN_CLIENT_NS);
+        struct nipc__shm *shm = shm_new();
         struct nipc__shm_names names;
         bool is_session = false;
         int r;
