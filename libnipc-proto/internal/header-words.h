@@ -40,6 +40,50 @@ _Static_assert(sizeof(struct nipc_header) == NIPC_HEADER_SIZE - NIPC__HEADER_KIN
         ((uint64_t)NIPC_MAGIC << 32 | (uint64_t)NIPC_VERSION << 16 | (uint64_t)NIPC_HEADER_SIZE)
 #endif
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+/* The second word, without code and status; and the third. */
+#define NIPC__HEADER_KIND_AND_FLAGS UINT64_C(0x00000000ffffffff)
+#define NIPC__HEADER_SIZES(payload_len, item_count) \
+        ((uint64_t)(payload_len) | (uint64_t)(item_count) << 32)
+#else
+#define NIPC__HEADER_KIND_AND_FLAGS UINT64_C(0xffffffff00000000)
+#define NIPC__HEADER_SIZES(payload_len, item_count) \
+        ((uint64_t)(payload_len) << 32 | (uint64_t)(item_count))
+#endif
+
+/* What no second word is without code and status. */
+#define NIPC__HEADER_NO_KIND UINT64_MAX
+
+static inline uint64_t nipc__header_kind_and_flags(uint16_t kind)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        return kind;
+#else
+        return (uint64_t)kind << 48;
+#endif
+}
+
+/* The second word of a response that says OK to a request with this code, and is no batch. */
+static inline uint64_t nipc__header_response_to(uint16_t code)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        return NIPC_KIND_RESPONSE | (uint64_t)code << 32;
+#else
+        return (uint64_t)NIPC_KIND_RESPONSE << 48 | (uint64_t)code << 16;
+#endif
+}
+
+/* Words that are known to be good. */
+static inline void nipc__header_from_good_words(uint64_t kind_to_status, uint64_t sizes,
+                                                uint64_t message_id, struct nipc_header *ret_header)
+{
+        uint8_t *p = (uint8_t *)ret_header;
+
+        memcpy(p, &kind_to_status, sizeof(kind_to_status));
+        memcpy(p + sizeof(uint64_t), &sizes, sizeof(sizes));
+        ret_header->message_id = message_id;
+}
+
 /*
  * A header from its four words, each of them in a register: stores that are read back as something
  * wider would cost more than all the rest. Returns whether it is a good one.
@@ -47,11 +91,7 @@ _Static_assert(sizeof(struct nipc_header) == NIPC_HEADER_SIZE - NIPC__HEADER_KIN
 static inline bool nipc__header_from_words(uint64_t start, uint64_t kind_to_status, uint64_t sizes,
                                            uint64_t message_id, struct nipc_header *ret_header)
 {
-        uint8_t *p = (uint8_t *)ret_header;
-
-        memcpy(p, &kind_to_status, sizeof(kind_to_status));
-        memcpy(p + sizeof(uint64_t), &sizes, sizeof(sizes));
-        ret_header->message_id = message_id;
+        nipc__header_from_good_words(kind_to_status, sizes, message_id, ret_header);
         return start == NIPC__HEADER_START && ret_header->kind >= NIPC_KIND_REQUEST &&
                ret_header->kind <= NIPC_KIND_CONTROL;
 }

@@ -473,19 +473,41 @@ NIPC__EXPORT int nipc_session_receive(struct nipc_session *session, uint64_t dea
         return session->plane->receive(session, deadline_ns, ret_message);
 }
 
-NIPC__EXPORT int nipc_session_call(struct nipc_session *session, const struct nipc_header *header,
-                                   const void *payload, size_t payload_size, uint64_t deadline_ns,
-                                   struct nipc_message *ret_message)
+/* Whether a call is so usual that the plane does it in one. Who has a limit has a plane. */
+static NIPC__ALWAYS_INLINE bool is_plain_call(const struct nipc_session *session,
+                                              const struct nipc_header *header, size_t payload_size)
+{
+        return payload_size < session->call_limit && header->kind == NIPC_KIND_REQUEST &&
+               header->item_count <= 1 && !session->error && !session->out.active &&
+               !session->receiving && !session->in_flight.has_first && !session->in_flight.n_ids &&
+               !nipc__fork_is_inherited(&session->made_by) &&
+               !nipc__session_cancelled_or(session, 0);
+}
+
+int nipc__session_call_in_steps(struct nipc_session *session, const struct nipc_header *header,
+                                const void *payload, size_t payload_size, uint64_t deadline_ns,
+                                struct nipc_message *ret_message)
 {
         int r;
 
-        if (NIPC__UNLIKELY(!session || !header || (!payload && payload_size) || !ret_message))
-                return -EINVAL;
         r = send_message(session, header, payload, payload_size, deadline_ns);
         if (NIPC__UNLIKELY(r < 0))
                 return r;
         begin_receiving(session);
         return session->plane->receive(session, deadline_ns, ret_message);
+}
+
+NIPC__EXPORT int nipc_session_call(struct nipc_session *session, const struct nipc_header *header,
+                                   const void *payload, size_t payload_size, uint64_t deadline_ns,
+                                   struct nipc_message *ret_message)
+{
+        if (NIPC__UNLIKELY(!session || !header || (!payload && payload_size) || !ret_message))
+                return -EINVAL;
+        if (NIPC__LIKELY(is_plain_call(session, header, payload_size)))
+                return session->plane->call(session, header, payload, payload_size, deadline_ns,
+                                            ret_message);
+        return nipc__session_call_in_steps(session, header, payload, payload_size, deadline_ns,
+                                           ret_message);
 }
 
 NIPC__EXPORT bool nipc_session_is_receiving(const struct nipc_session *session)

@@ -173,6 +173,13 @@ struct nipc__plane_ops {
         int (*send_now)(struct nipc_session *session, const struct nipc_header *header,
                         const void *payload, size_t payload_size);
         int (*reserve)(struct nipc_session *session, size_t capacity, void **ret_payload);
+        /*
+         * nipc_session_call() of a client's request of less than session->call_limit bytes, none
+         * being in flight; or nipc__session_call_in_steps(), if it is not all as usual.
+         */
+        int (*call)(struct nipc_session *session, const struct nipc_header *header,
+                    const void *payload, size_t payload_size, uint64_t deadline_ns,
+                    struct nipc_message *ret_message);
         int (*commit)(struct nipc_session *session, const struct nipc_header *header,
                       size_t payload_size);
 
@@ -243,6 +250,7 @@ struct nipc_session {
         uint32_t proposed_packet_size;
         uint32_t tx_max_payload_bytes; /* agreed 0 means no limit, UINT32_MAX here */
         uint32_t tx_max_items;
+        uint32_t call_limit;  /* the plane has call, for payloads of less; 0: it has not */
         uint32_t tx_capacity; /* payload bytes of the largest message of any kind */
         struct nipc__in_flight in_flight;
 
@@ -350,6 +358,11 @@ static inline int nipc__session_check_inbound(struct nipc_session *session,
                 return nipc__session_unknown_id(session);
         return 0;
 }
+
+/* nipc_session_call() with checked arguments, as any plane does it. */
+int nipc__session_call_in_steps(struct nipc_session *session, const struct nipc_header *header,
+                                const void *payload, size_t payload_size, uint64_t deadline_ns,
+                                struct nipc_message *ret_message);
 
 /* Judges a complete message; payload is what ret_message will lend. */
 int nipc__session_check_complete(struct nipc_session *session, const struct nipc_header *header,

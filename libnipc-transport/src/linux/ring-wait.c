@@ -382,10 +382,31 @@ static int make_poll_fd(struct nipc_session *session)
         return r;
 }
 
+/*
+ * What is checked once here is not checked with each message. Responses to a client have to be
+ * those to its requests, which only ring_call() knows without asking.
+ */
+static void begin_short_ways(struct nipc_session *session)
+{
+        struct nipc__ring *ring = session->ring;
+        const bool is_server = session->role == NIPC__ROLE_SERVER;
+        const bool takes_items = session->rx_limits.max_items > 0;
+
+        ring->rx_small_bytes =
+                NIPC__MIN(session->rx_limits.max_payload_bytes, NIPC__RING_SMALL_BYTES);
+        ring->rx_kind = is_server && takes_items ? nipc__header_kind_and_flags(NIPC_KIND_REQUEST)
+                                                 : NIPC__HEADER_NO_KIND;
+        session->call_limit =
+                !is_server && takes_items
+                        ? NIPC__MIN(session->tx_max_payload_bytes, NIPC__RING_SMALL_BYTES) + 1
+                        : 0;
+}
+
 uint32_t nipc__ring_begin(struct nipc_session *session)
 {
         /* He has the link's descriptor, and will be rung for; he may ask for the better one. */
         session->ring->is_polled = session->is_link_polled;
+        begin_short_ways(session);
         return session->ring->tx_whole_bytes;
 }
 

@@ -18,8 +18,7 @@
 #define CELLS_CLEARED 1u
 #define CELLS_FETCHED 2u
 
-/* A payload that fits the first cell of its record. */
-#define SMALL_BYTES (NIPC__RING_CELL - NIPC__RING_WORD_BYTES - NIPC_HEADER_SIZE)
+#define SMALL_BYTES NIPC__RING_SMALL_BYTES
 
 /*
  * Looks without a pause between them, some 400 ns of them, and how many records must have come one
@@ -27,6 +26,16 @@
  */
 #define CLOSE_LOOKS 40u
 #define MIN_LONELY  32u
+
+/*
+ * The wait before the first look, in turns of about a cycle: a step is some 3 ns, the most 300 ns.
+ * `nipc bench ping-pong`.
+ */
+#define PATIENCE_STEP 8u
+#define MAX_PATIENCE  1000u
+
+/* One receive in so many of an exchange begins with a look: odd, or bursts of two might hide. */
+#define BLIND_LOOKS 65u
 
 /* Records of one message for which a caller with other sessions is kept; chosen, not tuned. */
 #define RECORD_BUDGET 64u
@@ -59,11 +68,12 @@ static NIPC__COLD int published_to_waiting(struct nipc_session *session, uint32_
         return nipc__session_result(session, NIPC_FAILURE_SEND, r);
 }
 
-/* Publishes the record of `size` bytes that was written at tx_pos. */
-static inline int publish(struct nipc_session *session, uint32_t size)
+/* Publishes the record of `size` bytes, in so many cells, that was written at tx_pos. */
+static NIPC__ALWAYS_INLINE int publish_cells(struct nipc_session *session, uint32_t size,
+                                             uint64_t cells)
 {
         struct nipc__ring *ring = session->ring;
-        uint64_t pos = ring->tx_pos, next = pos + record_cells(size);
+        uint64_t pos = ring->tx_pos, next = pos + cells;
         _Atomic uint64_t *next_word = tx_word(ring, next);
         uint32_t wait;
 
@@ -79,6 +89,17 @@ static inline int publish(struct nipc_session *session, uint32_t size)
         if (NIPC__LIKELY(!(wait & NIPC__RING_WHY)))
                 return 0;
         return published_to_waiting(session, wait);
+}
+
+static inline int publish(struct nipc_session *session, uint32_t size)
+{
+        return publish_cells(session, size, record_cells(size));
+}
+
+/* The same of a record that is one cell. */
+static inline int publish_small(struct nipc_session *session, uint32_t size)
+{
+        return publish_cells(session, size, NIPC__RING_CELL);
 }
 
 static inline uint8_t *record_at(const struct nipc__ring *ring)
@@ -149,6 +170,8 @@ static int ring_commit(struct nipc_session *session, const struct nipc_header *h
                        size_t payload_size)
 {
         nipc__header_write_with(header, record_at(session->ring), (uint32_t)payload_size);
+        if (NIPC__LIKELY(payload_size <= SMALL_BYTES))
+                return publish_small(session, NIPC_HEADER_SIZE + (uint32_t)payload_size);
         return publish(session, NIPC_HEADER_SIZE + (uint32_t)payload_size);
 }
 
@@ -370,34 +393,112 @@ static NIPC__COLD int fail_receive(struct nipc_session *session, int r)
         return nipc__session_result(session, NIPC_FAILURE_RECEIVE, r);
 }
 
+/* Whether the next message is waited for by looks alone: nobody sleeps, or has spun in vain. */
+static NIPC__ALWAYS_INLINE bool is_looked_at(const struct nipc_session *session)
+{
+        const struct nipc__ring *ring = session->ring;
+
+        return !ring->is_waiting && !ring->has_spun && !session->watch.active &&
+               nipc__spinner_is_sure(&ring->spinner);
+}
+
 /*
  * In an exchange of one message at a time at full speed what is waited for is an answer, some
- * hundred nanoseconds away: a pause of the processor is long for that. Not where more than one are
- * on their way: there each look disturbs the peer, and in a pause more of them come.
+ * hundred nanoseconds away. Whoever looks at a line that the peer is about to write takes it from
+ * him, and both pay for that: so the first look is made when the answer ought to be there, by what
+ * the last ones took: a little earlier each time, and later once it was too early. From then on
+ * there is no pause of the processor between looks, which is long for this.
  *
- * Only what a wait that succeeds at once would do: everything else, and all that it teaches, is
- * nipc__ring_wait_for_data()'s. Returns the word, or 0.
+ * Returns the word, or 0 if it is not there in some 400 ns more.
  */
-static inline uint64_t look_closely(const struct nipc_session *session, uint64_t deadline_ns,
-                                    const _Atomic uint64_t *place)
+static NIPC__ALWAYS_INLINE uint64_t look_in_time(struct nipc__ring *ring,
+                                                 const _Atomic uint64_t *place)
 {
-        struct nipc__ring *ring = session->ring;
         uint64_t word;
         unsigned i;
 
-        ring->n_lonely = ring->n_unbroken == 1 ? NIPC__MIN(ring->n_lonely + 1, MIN_LONELY) : 0;
-        ring->n_unbroken = 0;
-        if (ring->n_lonely < MIN_LONELY || ring->is_waiting || ring->has_spun ||
-            session->watch.active || deadline_ns == NIPC_DEADLINE_NOW ||
-            !nipc__spinner_is_sure(&ring->spinner))
-                return 0;
+        for (i = ring->patience; i > 0; i--)
+                __asm__ volatile("" : "+r"(i));               /* one turn is about a cycle */
+        word = atomic_load_explicit(place, LOAD_AFTER_FENCE); /* see peek() */
+        if (word) {
+                ring->patience -= ring->patience > 0;
+                return word;
+        }
         for (i = 0; i < CLOSE_LOOKS; i++) {
                 nipc__spin_breath();
-                word = atomic_load_explicit(place, LOAD_AFTER_FENCE); /* see peek() */
-                if (word)
+                word = atomic_load_explicit(place, LOAD_AFTER_FENCE);
+                if (word) {
+                        ring->patience = NIPC__MIN(ring->patience + PATIENCE_STEP, MAX_PATIENCE);
                         return word;
+                }
         }
+        ring->patience = 0;
         return 0;
+}
+
+/*
+ * The word of the next record, or 0: everything that takes longer, and all that it teaches, is
+ * nipc__ring_wait_for_data()'s. Where more than one message is on its way a look finds one, and to
+ * wait before it would be a waste: that it is an exchange must have been so for a while, and is
+ * looked at again now and then.
+ */
+static inline uint64_t look_for_record(const struct nipc_session *session, uint64_t deadline_ns,
+                                       const _Atomic uint64_t *place)
+{
+        struct nipc__ring *ring = session->ring;
+        const bool is_exchange = ring->n_lonely == MIN_LONELY && ring->n_unbroken == 1 &&
+                                 deadline_ns != NIPC_DEADLINE_NOW && is_looked_at(session);
+        uint64_t word = 0;
+
+        if (!is_exchange || ++ring->n_blind % BLIND_LOOKS == 0)
+                word = atomic_load_explicit(place, LOAD_AFTER_FENCE); /* see peek() */
+        if (word)
+                return word;
+        ring->n_lonely = ring->n_unbroken == 1 ? NIPC__MIN(ring->n_lonely + 1, MIN_LONELY) : 0;
+        ring->n_unbroken = 0;
+        return is_exchange ? look_in_time(ring, place) : 0;
+}
+
+/* Whether it is time to tell the peer, see consume(). Returns 0. */
+static NIPC__ALWAYS_INLINE int told(struct nipc_session *session)
+{
+        const struct nipc__ring *ring = session->ring;
+
+        if (NIPC__UNLIKELY(ring->rx_pos - ring->rx_told >= ring->rx_quarter))
+                nipc__ring_tell(session);
+        return 0;
+}
+
+/*
+ * A whole message in one cell, as it is mostly: from the record into registers, from there to where
+ * the caller finds it, without a look at anything but what is expected. Returns whether it was
+ * that; otherwise nothing happened.
+ *
+ * kind_to_status: the second word of the header, of which `mask` says what must be as there.
+ */
+static NIPC__ALWAYS_INLINE bool receive_small(struct nipc__ring *ring, uint64_t word,
+                                              uint64_t kind_to_status, uint64_t mask,
+                                              const uint64_t *message_id,
+                                              struct nipc_message *ret_message)
+{
+        const uint8_t *record = next_bytes(ring);
+        const uint32_t payload_size = (uint32_t)word - NIPC_HEADER_SIZE;
+        uint64_t words[NIPC__HEADER_WORDS];
+
+        if (NIPC__UNLIKELY((uint32_t)(word >> 32) != (uint32_t)(ring->rx_pos / NIPC__RING_CELL) ||
+                           payload_size > ring->rx_small_bytes))
+                return false;
+        nipc__header_read_once(words, record);
+        if (NIPC__UNLIKELY(words[0] != NIPC__HEADER_START || (words[1] & mask) != kind_to_status ||
+                           words[2] != NIPC__HEADER_SIZES(payload_size, 1) ||
+                           (message_id && words[3] != *message_id)))
+                return false;
+        memcpy(ring->rx_small, record + NIPC_HEADER_SIZE, SMALL_BYTES);
+        nipc__header_from_good_words(words[1], words[2], words[3], &ret_message->header);
+        ret_message->payload = ring->rx_small;
+        ret_message->payload_size = payload_size;
+        ring->rx_pos += NIPC__RING_CELL;
+        return true;
 }
 
 static int ring_receive(struct nipc_session *session, uint64_t deadline_ns,
@@ -410,14 +511,17 @@ static int ring_receive(struct nipc_session *session, uint64_t deadline_ns,
         if (NIPC__UNLIKELY(session->receiving))
                 return fail_receive(session, receive_rest(session, deadline_ns, ret_message));
         place = rx_word(session->ring);
-        word = atomic_load_explicit(place, LOAD_AFTER_FENCE); /* see peek() */
-        if (!word)
-                word = look_closely(session, deadline_ns, place);
+        word = look_for_record(session, deadline_ns, place);
         if (!word) {
                 r = nipc__ring_wait_for_data(session, deadline_ns);
                 if (NIPC__UNLIKELY(r < 0))
                         return fail_receive(session, r);
                 word = atomic_load_explicit(place, LOAD_AFTER_FENCE);
+        }
+        if (NIPC__LIKELY(receive_small(session->ring, word, session->ring->rx_kind,
+                                       NIPC__HEADER_KIND_AND_FLAGS, NULL, ret_message))) {
+                session->ring->n_unbroken++;
+                return told(session);
         }
         r = receive_first(session, word, ret_message);
         if (NIPC__LIKELY(r > 0))
@@ -427,6 +531,49 @@ static int ring_receive(struct nipc_session *session, uint64_t deadline_ns,
         return fail_receive(session, r);
 }
 
+/* It is not there yet, is not what was expected, or (r) the request could not be sent. */
+static NIPC__COLD int wait_for_answer(struct nipc_session *session,
+                                      const struct nipc_header *header, uint64_t deadline_ns, int r,
+                                      struct nipc_message *ret_message)
+{
+        if (r == 0)
+                r = nipc__in_flight_add(&session->in_flight, header->message_id);
+        return r == 0 ? ring_receive(session, deadline_ns, ret_message) : r;
+}
+
+/*
+ * A client's round trip of one small request, when none is in flight: its id is in the set of those
+ * only if it has to be waited for, since nobody else could ask for it meanwhile.
+ */
+static int ring_call(struct nipc_session *session, const struct nipc_header *header,
+                     const void *payload, size_t payload_size, uint64_t deadline_ns,
+                     struct nipc_message *ret_message)
+{
+        struct nipc__ring *ring = session->ring;
+        uint8_t *record = record_at(ring);
+        uint64_t word;
+        int r;
+
+        if (NIPC__UNLIKELY(!has_space(ring, SMALL_BYTES + NIPC_HEADER_SIZE)))
+                return nipc__session_call_in_steps(session, header, payload, payload_size,
+                                                   deadline_ns, ret_message);
+        session->tx_is_lent = false;
+        nipc__header_write_with(header, record, (uint32_t)payload_size);
+        if (NIPC__LIKELY(payload_size == sizeof(uint64_t)))
+                memcpy(record + NIPC_HEADER_SIZE, payload, sizeof(uint64_t));
+        else
+                memcpy(record + NIPC_HEADER_SIZE, payload ? payload : "", payload_size);
+        r = publish_small(session, NIPC_HEADER_SIZE + (uint32_t)payload_size);
+        if (NIPC__LIKELY(r == 0)) {
+                word = is_looked_at(session) ? look_in_time(ring, rx_word(ring)) : 0;
+                if (NIPC__LIKELY(word &&
+                                 receive_small(ring, word, nipc__header_response_to(header->code),
+                                               UINT64_MAX, &header->message_id, ret_message)))
+                        return told(session);
+        }
+        return wait_for_answer(session, header, deadline_ns, r, ret_message);
+}
+
 const struct nipc__plane_ops nipc__ring_ops = {
         .profile = NIPC_PROFILE_RING,
         .send = ring_send,
@@ -434,6 +581,7 @@ const struct nipc__plane_ops nipc__ring_ops = {
         .wait = nipc__ring_wait,
         .get_fd = nipc__ring_get_fd,
         .send_now = ring_send_now,
+        .call = ring_call,
         .reserve = ring_reserve,
         .commit = ring_commit,
         .look = nipc__ring_look,

@@ -36,6 +36,9 @@ enum {
 #define NIPC__RING_VERSION 1u
 #define NIPC__RING_CELL    64u
 
+/* A payload that fits the first cell of its record, behind its word and header. */
+#define NIPC__RING_SMALL_BYTES (NIPC__RING_CELL - 8u - NIPC_HEADER_SIZE)
+
 /* What a side waits for: the low bits of its wait word. */
 #define NIPC__RING_DATA   1u
 #define NIPC__RING_SPACE  2u
@@ -62,6 +65,11 @@ struct nipc__ring {
         uint32_t n_unbroken; /* records that were read without waiting in between */
         uint32_t n_lonely;   /* waits in a row for one record each; up to MIN_LONELY */
         struct nipc__spinner spinner;
+        uint32_t patience;       /* before the first look at an answer, see look_in_time() */
+        uint32_t n_blind;        /* receives that began so */
+        uint32_t rx_small_bytes; /* a plain message of so many comes by the short way */
+        uint64_t rx_kind;        /* and begins with this, see ring_receive() */
+        uint8_t rx_small[NIPC__RING_SMALL_BYTES]; /* where its payload is lent from */
 
         /* The rest now and then. */
         const _Atomic uint64_t *peer_consumed;
