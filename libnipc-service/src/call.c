@@ -137,10 +137,7 @@ static inline int check_response(struct nipc_client *client, const struct nipc__
 {
         const struct nipc_header *header = &message->header;
 
-        if (NIPC__LIKELY(header->kind == NIPC_KIND_RESPONSE && header->code == sent->code &&
-                         header->message_id == sent->message_id &&
-                         header->transport_status == NIPC_TRANSPORT_STATUS_OK &&
-                         !(request->flags & NIPC_FLAG_BATCH)))
+        if (NIPC__LIKELY(nipc__is_answer(header, sent) && !(request->flags & NIPC_FLAG_BATCH)))
                 return 0;
         return judge_response(client, request, sent, message);
 }
@@ -226,31 +223,23 @@ static inline int exchange_now(struct nipc_client *client, const struct nipc__re
         return nipc_session_receive(client->session, NIPC_DEADLINE_SPIN, ret_message);
 }
 
-/* client-server §3. *ret_status is what the provider said, 0 as long as it said nothing. */
-static inline int attempt(struct nipc_client *client, const struct nipc__request *request,
-                          uint32_t timeout_ms, uint64_t *deadline_ns,
-                          struct nipc_message *ret_message, uint16_t *ret_status)
+/* What an attempt is when exchange_now() has returned r. *ret_status: see attempt(). */
+static inline int conclude(struct nipc_client *client, const struct nipc__request *request,
+                           const struct nipc_header *header, uint32_t timeout_ms,
+                           uint64_t *deadline_ns, int r, struct nipc_message *ret_message,
+                           uint16_t *ret_status)
 {
-        const struct nipc_header header = {
-                .kind = NIPC_KIND_REQUEST,
-                .flags = request->flags,
-                .code = request->code,
-                .item_count = request->item_count,
-                .message_id = client->n_calls + 1,
-        };
         struct nipc_fault fault = {0};
-        int r;
 
         *ret_status = 0;
-        r = exchange_now(client, request, &header, ret_message);
         if (NIPC__UNLIKELY(r)) {
-                r = exchange_late(client, request, &header, deadline_of(deadline_ns, timeout_ms), r,
+                r = exchange_late(client, request, header, deadline_of(deadline_ns, timeout_ms), r,
                                   ret_message);
                 if (r)
                         return r;
         }
         *ret_status = ret_message->header.transport_status;
-        r = check_response(client, request, &header, ret_message);
+        r = check_response(client, request, header, ret_message);
         if (NIPC__UNLIKELY(r < 0) || !request->decode)
                 return r;
         if (NIPC__LIKELY(!request->decode(request->userdata, ret_message->payload,
@@ -259,6 +248,20 @@ static inline int attempt(struct nipc_client *client, const struct nipc__request
         nipc__client_fail(client, -EBADMSG, "decode");
         client->failure.fault = fault;
         return -EBADMSG;
+}
+
+/* client-server §3. *ret_status is what the provider said, 0 as long as it said nothing. */
+static inline int attempt(struct nipc_client *client, const struct nipc__request *request,
+                          uint32_t timeout_ms, uint64_t *deadline_ns,
+                          struct nipc_message *ret_message, uint16_t *ret_status)
+{
+        const struct nipc_header header =
+                nipc__client_request_header(client, request->code, request->flags,
+                                            request->item_count);
+
+        return conclude(client, request, &header, timeout_ms, deadline_ns,
+                        exchange_now(client, request, &header, ret_message), ret_message,
+                        ret_status);
 }
 
 NIPC__COLD int nipc__client_reconnect_or(struct nipc_client *client, uint64_t deadline_ns,
@@ -329,9 +332,7 @@ static NIPC__COLD int attempt_again(struct nipc_client *client, const struct nip
 /* What no reconnect can cure is refused before anything is sent. */
 static int check_request(struct nipc_client *client, const struct nipc__request *request)
 {
-        /* Written by ourselves: see nipc__client_set_state(). */
-        if (NIPC__UNLIKELY(atomic_load_explicit(&client->state, memory_order_relaxed) !=
-                           NIPC_CLIENT_STATE_READY))
+        if (NIPC__UNLIKELY(!nipc__client_has_session(client)))
                 return nipc__client_fail_not_ready(client);
         if (NIPC__UNLIKELY(request->item_count > client->agreed_items && request->item_count > 1))
                 return nipc__client_fail_rule(client, -EMSGSIZE, "call",
@@ -344,6 +345,23 @@ static int check_request(struct nipc_client *client, const struct nipc__request 
                                               NIPC_PROTO_E_LIMIT_EXCEEDED,
                                               "the request is above max_request_bytes, which grows "
                                               "by itself to 1 MiB only");
+        return 0;
+}
+
+/* A call ended as r says. Returns r. */
+static inline int count(struct nipc_client *client, int r, const struct nipc_message *message,
+                        uint32_t item_count, struct nipc_response *ret_response)
+{
+        if (NIPC__UNLIKELY(r)) {
+                client->n_errors++;
+                return r;
+        }
+        nipc__client_count(client);
+        if (ret_response) {
+                ret_response->payload = message->payload;
+                ret_response->payload_size = message->payload_size;
+                ret_response->item_count = item_count;
+        }
         return 0;
 }
 
@@ -366,18 +384,27 @@ static inline int run(struct nipc_client *client, const struct nipc__request *re
         }
         if (ret_status)
                 *ret_status = status;
-        if (NIPC__UNLIKELY(r)) {
-                client->n_errors++;
-                return r;
-        }
-        client->n_calls++;
-        client->failure.error = 0;
-        if (ret_response) {
-                ret_response->payload = message.payload;
-                ret_response->payload_size = message.payload_size;
-                ret_response->item_count = request->item_count;
-        }
-        return 0;
+        return count(client, r, &message, request->item_count, ret_response);
+}
+
+NIPC__COLD int nipc__client_run_on(struct nipc_client *client, const struct nipc__request *request,
+                                   uint32_t timeout_ms, const struct nipc_header *header, int r,
+                                   struct nipc_message *message, struct nipc_response *ret_response,
+                                   uint16_t *ret_status)
+{
+        const struct limits before = limits_of(client);
+        uint64_t deadline_ns = 0;
+        uint16_t status = 0;
+
+        if (!timeout_ms)
+                timeout_ms = client->config.timeout_ms;
+        r = conclude(client, request, header, timeout_ms, &deadline_ns, r, message, &status);
+        if (r < 0)
+                r = attempt_again(client, request, timeout_ms, &deadline_ns, before, r, message,
+                                  &status);
+        if (ret_status)
+                *ret_status = status;
+        return count(client, r, message, request->item_count, ret_response);
 }
 
 int nipc__client_run(struct nipc_client *client, const struct nipc__request *request,

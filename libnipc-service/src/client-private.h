@@ -96,6 +96,50 @@ int nipc__client_run_until(struct nipc_client *client, const struct nipc__reques
                            uint32_t timeout_ms, uint64_t *deadline_ns,
                            struct nipc_response *ret_response);
 
+/*
+ * For calls that do their first exchange themselves, by nipc_session_call() with
+ * NIPC_DEADLINE_SPIN, when all is as usual: a client that has a session; its header; whether what
+ * came is the answer, then counted; and what to do when it was not as usual: r is what
+ * nipc_session_call() returned. Returns as nipc__client_run().
+ */
+static inline bool nipc__client_has_session(const struct nipc_client *client)
+{
+        /* Written by ourselves: see nipc__client_set_state(). */
+        return atomic_load_explicit(&client->state, memory_order_relaxed) ==
+               NIPC_CLIENT_STATE_READY;
+}
+
+static inline struct nipc_header nipc__client_request_header(const struct nipc_client *client,
+                                                             uint16_t code, uint16_t flags,
+                                                             uint32_t item_count)
+{
+        return (struct nipc_header){
+                .kind = NIPC_KIND_REQUEST,
+                .flags = flags,
+                .code = code,
+                .item_count = item_count,
+                .message_id = client->n_calls + 1,
+        };
+}
+
+static inline bool nipc__is_answer(const struct nipc_header *header, const struct nipc_header *sent)
+{
+        return header->kind == NIPC_KIND_RESPONSE && header->code == sent->code &&
+               header->message_id == sent->message_id &&
+               header->transport_status == NIPC_TRANSPORT_STATUS_OK;
+}
+
+static inline void nipc__client_count(struct nipc_client *client)
+{
+        client->n_calls++;
+        client->failure.error = 0;
+}
+
+int nipc__client_run_on(struct nipc_client *client, const struct nipc__request *request,
+                        uint32_t timeout_ms, const struct nipc_header *header, int r,
+                        struct nipc_message *message, struct nipc_response *ret_response,
+                        uint16_t *ret_status);
+
 void nipc__client_set_state(struct nipc_client *client, enum nipc_client_state state);
 
 /* Ends the session, if there is one, and enters the state. */

@@ -27,23 +27,48 @@ static int decode_one(void *userdata, const void *payload, size_t payload_size,
         return nipc_increment_decode(payload, payload_size, userdata, ret_fault);
 }
 
-NIPC__EXPORT int nipc_client_increment(struct nipc_client *client, uint64_t value,
-                                       uint32_t timeout_ms, uint64_t *ret_value)
+/* What nipc_client_increment() does when it is not all as usual; message: NULL: nothing was sent.
+ */
+static NIPC__COLD int increment_unusual(struct nipc_client *client, const uint8_t *payload,
+                                        uint32_t timeout_ms, const struct nipc_header *header,
+                                        int r, struct nipc_message *message, uint64_t *ret_value)
 {
-        uint8_t payload[NIPC_INCREMENT_SIZE];
         const struct nipc__request request = {
                 .code = NIPC_METHOD_INCREMENT,
                 .item_count = 1,
                 .payload = payload,
-                .payload_size = sizeof(payload),
+                .payload_size = NIPC_INCREMENT_SIZE,
                 .decode = decode_one,
                 .userdata = ret_value,
         };
 
-        if (!client || !ret_value)
+        return message ? nipc__client_run_on(client, &request, timeout_ms, header, r, message, NULL,
+                                             NULL)
+                       : nipc__client_run(client, &request, timeout_ms, NULL, NULL);
+}
+
+NIPC__EXPORT int nipc_client_increment(struct nipc_client *client, uint64_t value,
+                                       uint32_t timeout_ms, uint64_t *ret_value)
+{
+        uint8_t payload[NIPC_INCREMENT_SIZE];
+        struct nipc_message message;
+        struct nipc_header header;
+        int r;
+
+        if (NIPC__UNLIKELY(!client || !ret_value))
                 return -EINVAL;
         nipc__increment_write(value, payload);
-        return nipc__client_run(client, &request, timeout_ms, NULL, NULL);
+        if (NIPC__UNLIKELY(!nipc__client_has_session(client)))
+                return increment_unusual(client, payload, timeout_ms, NULL, 0, NULL, ret_value);
+        header = nipc__client_request_header(client, NIPC_METHOD_INCREMENT, 0, 1);
+        r = nipc_session_call(client->session, &header, payload, sizeof(payload),
+                              NIPC_DEADLINE_SPIN, &message);
+        if (NIPC__UNLIKELY(r || !nipc__is_answer(&message.header, &header) ||
+                           !nipc__increment_read(message.payload, message.payload_size, ret_value)))
+                return increment_unusual(client, payload, timeout_ms, &header, r, &message,
+                                         ret_value);
+        nipc__client_count(client);
+        return 0;
 }
 
 /* size is exactly what n_values items need. */
