@@ -5,6 +5,7 @@
 #include "lookup-table.h"
 
 #include <errno.h>
+#include <nipc/entropy.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -66,18 +67,24 @@ static int take_memory(struct nipc__lookup_table *table, uint32_t capacity)
         return 0;
 }
 
-/* Where memory lies and what time it is to the nanosecond: we know that, and no peer does. */
+/*
+ * What the system made up, and where it has nothing, where memory lies and what time it is: we know
+ * that, and no peer does.
+ */
 static void new_seed(struct nipc__lookup_table *table)
 {
         struct nipc__hash_seed seed = table->seed;
         struct timespec now = {0};
 
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        seed.multiply |= 1;
-        seed.add = nipc__hash_bytes(seed, &now, sizeof(now)) ^ (uintptr_t)table->memory;
-        seed.multiply = nipc__hash_word(seed, (uintptr_t)&now) ^ UINT64_C(0x9e3779b97f4a7c15);
-        seed.add = nipc__hash_word((struct nipc__hash_seed){seed.add, seed.multiply | 1},
-                                   (uintptr_t)&new_seed);
+        if (nipc_entropy_get(&seed, sizeof(seed))) {
+                clock_gettime(CLOCK_MONOTONIC, &now);
+                seed.multiply |= 1;
+                seed.add = nipc__hash_bytes(seed, &now, sizeof(now)) ^ (uintptr_t)table->memory;
+                seed.multiply =
+                        nipc__hash_word(seed, (uintptr_t)&now) ^ UINT64_C(0x9e3779b97f4a7c15);
+                seed.add = nipc__hash_word((struct nipc__hash_seed){seed.add, seed.multiply | 1},
+                                           (uintptr_t)&new_seed);
+        }
         seed.multiply |= 1;
         table->seed = seed;
 }

@@ -10,6 +10,7 @@
 
 #include "table.h"
 
+#include <nipc/entropy.h>
 #include <string.h>
 
 enum {
@@ -192,8 +193,9 @@ void nipc__table_build(struct nipc__table *table, struct nipc__group *groups)
                 return;
 
         table->by_name = true;
-        /* Where memory lies is what we know and a provider does not. */
-        table->seed = mix_word((uintptr_t)groups, (uintptr_t)&n_seeds);
+        /* Where the system has nothing: where memory lies we know, and a provider does not. */
+        if (nipc_entropy_get(&table->seed, sizeof(table->seed)))
+                table->seed = mix_word((uintptr_t)groups, (uintptr_t)&n_seeds);
         for (n_seeds = 1; !fill(table, groups, n_seeds < MAX_SEEDS); n_seeds++)
                 table->seed = mix_word(table->seed, n_seeds);
 }

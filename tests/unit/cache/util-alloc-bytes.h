@@ -3,7 +3,8 @@
 
 /*
  * Allocation that counts bytes and fails on demand: link with --wrap=malloc, --wrap=calloc and
- * --wrap=free. What the test itself allocates counts as well.
+ * --wrap=free. What the test itself allocates counts as well, but not what the C library took before
+ * there was a test.
  */
 
 #include <stddef.h>
@@ -58,6 +59,11 @@ void __wrap_free(void *p)
         alloc.n_bytes -= size;
         alloc.n_blocks--;
         __real_free((uint8_t *)p - ALLOC_HEADER);
+}
+
+static void __attribute__((__constructor__)) alloc_begin(void)
+{
+        alloc.n_bytes = alloc.n_blocks = 0;
 }
 
 /* From here on the n-th allocation fails, once. 0: none does. */
