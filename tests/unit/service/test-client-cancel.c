@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 
 #include "tap.h"
@@ -32,7 +31,7 @@ static int answer_cancel(struct util_script *script, struct nipc_session *sessio
         return 0;
 }
 
-static void on_signal(int number)
+static void cancel(void)
 {
         nipc_client_cancel(client);
         atomic_store(&has_cancelled, true);
@@ -43,7 +42,7 @@ static int answer_signal(struct util_script *script, struct nipc_session *sessio
 {
         if (atomic_load(&script->n_requests) > 1)
                 return util_answer_increment(script, session, request);
-        pthread_kill(caller, SIGUSR1);
+        util_run_interrupting(caller, cancel);
         return 0;
 }
 
@@ -79,15 +78,12 @@ static void test_from_another_thread(void)
 
 static void test_from_a_signal_handler(void)
 {
-        struct sigaction action = {.sa_handler = on_signal}, before;
         struct util_script script;
 
         caller = pthread_self();
-        sigaction(SIGUSR1, &action, &before);
         util_script_init(&script, "signal");
         script.answer = answer_signal;
         check_cancelled_call(&script);
-        sigaction(SIGUSR1, &before, NULL);
 }
 
 static void test_while_idle(void)

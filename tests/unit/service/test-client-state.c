@@ -182,7 +182,7 @@ static void test_arguments(void)
                 uint64_t tail;
         } newer = {.config = {sizeof(newer)}};
         struct nipc_client *client = NULL;
-        char long_dir[256];
+        char long_name[300] = {0};
 
         config.run_dir = util_run_dir();
         tap_eq_int(nipc_client_new(NULL, &client), -EINVAL);
@@ -190,10 +190,8 @@ static void test_arguments(void)
         tap_eq_int(nipc_client_new(&config, &client), -EINVAL);
         config.service = "../etc";
         tap_eq_int(nipc_client_new(&config, &client), -EINVAL);
-        memset(long_dir, 'x', sizeof(long_dir) - 1);
-        long_dir[sizeof(long_dir) - 1] = 0;
-        config.service = "name";
-        config.run_dir = long_dir;
+        memset(long_name, 'x', sizeof(long_name) - 1);
+        config.service = long_name;
         tap_eq_int(nipc_client_new(&config, &client), -ENAMETOOLONG);
         newer.config.run_dir = util_run_dir();
         newer.config.service = "name";

@@ -172,16 +172,16 @@ static void test_servers(void)
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
         const struct nipc_handler handler = {.size = sizeof(handler), .handle = util_handle};
         struct nipc_server *server, *second = NULL;
-        char long_dir[256];
+        char long_name[300] = {0};
 
         config.service = "server";
         config.run_dir = "/nonexistent/directory";
         tap_eq_int(nipc_server_new(&config, &handler, &second), -ENOENT);
-        memset(long_dir, 'x', sizeof(long_dir) - 1);
-        long_dir[sizeof(long_dir) - 1] = 0;
-        config.run_dir = long_dir;
-        tap_eq_int(nipc_server_new(&config, &handler, &second), -ENAMETOOLONG);
+        memset(long_name, 'x', sizeof(long_name) - 1);
         config.run_dir = util_run_dir();
+        config.service = long_name;
+        tap_eq_int(nipc_server_new(&config, &handler, &second), -ENAMETOOLONG);
+        config.service = "server";
         tap_require(nipc_server_new(&config, &handler, &server) == 0);
         tap_eq_int(nipc_server_new(&config, &handler, &second), -EADDRINUSE);
         tap_eq_int(nipc_server_start(server), -EINVAL);

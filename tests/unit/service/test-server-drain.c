@@ -3,10 +3,7 @@
 /* The ends of a server: stop, drain, free, with every kind of client that may be there. */
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -152,7 +149,7 @@ static void *reader_main(void *userdata)
         char rest[128];
 
         while (util_raw_receive(reader->fd, &header, NULL, 0) >= 0 &&
-               recv(reader->fd, rest, sizeof(rest), 0) > 0)
+               util_raw_receive_packet(reader->fd, rest, sizeof(rest)) > 0)
                 reader->n_answers++;
         return NULL;
 }
@@ -255,25 +252,20 @@ static void test_never_started(void)
 
 static struct nipc_server *stopped;
 
-static void on_signal(int number)
+static void stop(void)
 {
         nipc_server_stop(stopped);
 }
 
 static void test_stop_in_the_callers_loop(void)
 {
-        struct sigaction action = {.sa_handler = on_signal}, before;
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
-        struct pollfd pollfd = {.events = POLLIN};
         int fd;
 
         stopped = util_server(&config, "loop");
         fd = util_pump_open(stopped, "loop");
-        sigaction(SIGUSR1, &action, &before);
-        raise(SIGUSR1);
-        sigaction(SIGUSR1, &before, NULL);
-        pollfd.fd = nipc_server_get_fd(stopped);
-        tap_eq_int(poll(&pollfd, 1, 0), 1);
+        util_run_interrupting(pthread_self(), stop);
+        tap_check(util_wait_fd(nipc_server_get_fd(stopped), 0));
         tap_eq_int(nipc_server_dispatch(stopped, 10000), -ESHUTDOWN);
         send_requests(fd, 1);
         tap_eq_int(nipc_server_drain(stopped, 10000), 0);

@@ -6,11 +6,7 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -115,14 +111,14 @@ static void test_half_request(void)
 static unsigned fill_up(struct nipc_server *server, int fd)
 {
         struct nipc_header request;
-        struct pollfd pollfd = {.fd = nipc_server_get_fd(server), .events = POLLIN};
+        const int server_fd = nipc_server_get_fd(server);
         unsigned n = 0;
 
         for (n = 0; n < 200; n++) {
                 request = util_request(n + 1, 1);
                 if (!util_raw_send(fd, &request, "f", 1) || nipc_server_dispatch(server, 0) < 0)
                         break;
-                if (n > 20 && poll(&pollfd, 1, 0) == 0 && nipc_server_dispatch(server, 0) == 0)
+                if (n > 20 && !util_wait_fd(server_fd, 0) && nipc_server_dispatch(server, 0) == 0)
                         return n + 1;
         }
         return n;
@@ -149,7 +145,7 @@ static void test_slow_reader_loses_nothing(void)
                 /* The payload is 65536 bytes, 32 of them in a second packet. */
                 tap_eq_uint(header.payload_len, 65536);
                 tap_require(util_pump(server, fd));
-                tap_check(recv(fd, (char[128]){0}, 128, 0) > 0);
+                tap_check(util_raw_receive_packet(fd, (char[128]){0}, 128) > 0);
         }
         tap_eq_uint(status_of(server).n_requests, n + 1);
         tap_check(pump_echo(server, fd));
@@ -163,13 +159,13 @@ static unsigned fill_with_small(struct nipc_server *server, int fd, unsigned max
 {
         uint64_t before = status_of(server).n_requests;
         struct nipc_header request;
-        struct pollfd pollfd = {.fd = nipc_server_get_fd(server), .events = POLLIN};
+        const int server_fd = nipc_server_get_fd(server);
         unsigned n;
 
         for (n = 1; n <= max; n++) {
                 request = util_request(n, 1);
                 util_raw_send(fd, &request, n == max ? last : "e", 1);
-                if (poll(&pollfd, 1, 0) == 0)
+                if (!util_wait_fd(server_fd, 0))
                         break; /* the server does not read any more */
                 nipc_server_dispatch(server, 0);
         }
@@ -236,24 +232,24 @@ static void test_no_descriptors(void)
 {
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
         struct nipc_server *server = util_server(&config, "fds");
-        struct pollfd pollfd = {.fd = nipc_server_get_fd(server), .events = POLLIN};
-        struct rlimit limit, lowered;
+        const int server_fd = nipc_server_get_fd(server);
         int fds[3], i, n;
 
         if (getenv("LD_PRELOAD") && strstr(getenv("LD_PRELOAD"), "vgpreload")) {
                 nipc_server_free(server);
                 tap_skip("Valgrind drops the client when it plays the limit");
         }
+        if (!util_limit_fds(1024)) {
+                nipc_server_free(server);
+                tap_skip("no limit on descriptors here");
+        }
         fds[0] = util_pump_open(server, "fds");
         for (i = 1; i < 3; i++) {
                 fds[i] = util_raw_connect("fds");
                 util_raw_hello(fds[i], 1);
         }
-        getrlimit(RLIMIT_NOFILE, &limit);
-        lowered = limit;
-        lowered.rlim_cur = (rlim_t)fds[2] + 1;
-        setrlimit(RLIMIT_NOFILE, &lowered);
-        for (n = 0; n < 10 && poll(&pollfd, 1, 0) == 1; n++)
+        tap_require(util_limit_fds((unsigned)fds[2] + 1));
+        for (n = 0; n < 10 && util_wait_fd(server_fd, 0); n++)
                 nipc_server_dispatch(server, 0);
         tap_check(n < 10);
         tap_eq_uint(status_of(server).n_handshakes, 0);
@@ -263,7 +259,7 @@ static void test_no_descriptors(void)
         close(fds[0]);
         tap_check(util_pump(server, fds[1]));
         tap_eq_int(util_raw_ack(fds[1], NULL), 0);
-        setrlimit(RLIMIT_NOFILE, &limit);
+        util_has_room_for_fds(1024);
         tap_check(util_pump(server, fds[2]));
         tap_eq_int(util_raw_ack(fds[2], NULL), 0);
         tap_check(pump_echo(server, fds[2]));
@@ -277,17 +273,12 @@ static void test_too_many_silent_clients(void)
         enum { N = 1040 };
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
         static int fds[N];
-        struct rlimit limit, raised;
         struct nipc_server *server;
         struct nipc_header header;
         int i, fd;
 
-        getrlimit(RLIMIT_NOFILE, &limit);
-        raised = limit;
-        raised.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
-        if (raised.rlim_cur < 2 * N + 50)
+        if (!util_has_room_for_fds(2 * N + 50))
                 tap_skip("not enough descriptors");
-        setrlimit(RLIMIT_NOFILE, &raised);
         server = util_server(&config, "crowd");
         for (i = 0; i < N; i++) {
                 fds[i] = util_raw_connect("crowd");
@@ -306,7 +297,6 @@ static void test_too_many_silent_clients(void)
         for (i = 0; i < N; i++)
                 close(fds[i]);
         nipc_server_free(server);
-        setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* 100000 bytes from a server that begins with 1024: each session is offered more. */

@@ -11,14 +11,10 @@
 #include <errno.h>
 #include <nipc/chunk.h>
 #include <nipc/clock.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-#define WATCHDOG_MS 20000
 
 static struct nipc_server_status status_of(struct nipc_server *server)
 {
@@ -56,21 +52,18 @@ static void *asker_main(void *userdata)
 /* Waits in dispatch for a while, and then for the descriptor for a while. */
 static int dispatch_by_turns(struct nipc_server *server, unsigned turn, unsigned period)
 {
-        struct pollfd pollfd = {.fd = nipc_server_get_fd(server), .events = POLLIN};
-        int n;
+        const int server_fd = nipc_server_get_fd(server);
 
         if (turn % period < period / 2)
                 return nipc_server_dispatch(server, 50);
-        do
-                n = poll(&pollfd, 1, WATCHDOG_MS);
-        while (n < 0 && errno == EINTR);
-        return n == 1 ? nipc_server_dispatch(server, 0) : -ETIMEDOUT;
+        return util_wait_fd(server_fd, UTIL_WATCHDOG_MS) ? nipc_server_dispatch(server, 0)
+                                                         : -ETIMEDOUT;
 }
 
 static bool try_turns(unsigned period)
 {
         struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
-        struct asker asker = {.service = "turns", .n_calls = 5000};
+        struct asker asker = {.service = "turns", .n_calls = util_rounds(5000)};
         struct nipc_server *server = util_server(&config, "turns");
         unsigned turn = 0, n_handled = 0;
         pthread_t thread;
@@ -156,7 +149,7 @@ static void test_limit_before_chunks(void)
         tap_check(util_raw_send(fd, &request, packet, PART));
         for (chunk.chunk_index = 1; chunk.chunk_index < N_PACKETS; chunk.chunk_index++) {
                 nipc_chunk_header_encode(&chunk, packet);
-                tap_check(send(fd, packet, sizeof(packet), MSG_NOSIGNAL) == sizeof(packet));
+                tap_check(util_raw_packet(fd, packet, sizeof(packet)));
         }
         tap_require(util_pump(server, fd));
         check_told_first(fd);
@@ -192,7 +185,7 @@ static void *rival_main(void *userdata)
 /* Waits until so many clients are ready and so many are not yet. */
 static bool wait_for(struct nipc_server *server, uint32_t n_sessions, uint32_t n_handshakes)
 {
-        uint64_t deadline_ns = nipc_deadline_after_ms(WATCHDOG_MS);
+        uint64_t deadline_ns = nipc_deadline_after_ms(UTIL_WATCHDOG_MS);
         struct nipc_server_status status;
 
         do {
@@ -234,6 +227,7 @@ static void test_last_place(void)
         atomic_bool is_over = false;
         pthread_t threads[N_RIVALS];
         pthread_barrier_t barrier;
+        const unsigned n_rounds = util_rounds(3000);
         unsigned i, round;
 
         config.n_workers = 2;
@@ -244,9 +238,9 @@ static void test_last_place(void)
                 rivals[i] = (struct rival){.barrier = &barrier, .fd = -1, .is_over = &is_over};
                 tap_require(pthread_create(&threads[i], NULL, rival_main, &rivals[i]) == 0);
         }
-        for (round = 0; round < 3000 && contest(server, rivals); round++)
+        for (round = 0; round < n_rounds && contest(server, rivals); round++)
                 ;
-        tap_eq_uint(round, 3000);
+        tap_eq_uint(round, n_rounds);
         atomic_store(&is_over, true);
         pthread_barrier_wait(&barrier);
         for (i = 0; i < N_RIVALS; i++)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Requests of one session that are handled side by side: each is answered when it is finished,
- * none is lost or answered twice, whatever ends before what. Handlers wait until the test lets
- * them go on, so that the order of things is known.
+ * Requests of one session that are handled side by side: each is answered when it is finished, none
+ * is lost or answered twice, whatever ends before what. Handlers go on when the test lets them.
  */
 
 #include <errno.h>
@@ -238,8 +237,7 @@ static void test_error(void)
         }
 }
 
-/* The same for what is answered at once: a request that is too large, one for metrics gone wrong.
- */
+/* The same for what is answered at once: a large request, one for metrics gone wrong. */
 static void test_error_at_once(void)
 {
         for (unsigned i = 0; i < 2; i++) {
@@ -274,6 +272,8 @@ static void test_error_at_once(void)
 /* The client goes while its requests are handled, or wait. */
 static void test_client_leaves(void)
 {
+        if (!util_sees_end_behind_data())
+                tap_skip("a pipe ends when all that is in it has been read");
         for (unsigned i = 0; i < 2; i++) {
                 struct nipc_server_config config = NIPC_SERVER_CONFIG_INIT;
                 struct nipc_session *session;

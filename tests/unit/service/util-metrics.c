@@ -26,6 +26,18 @@ struct reader {
         bool has_inf;
 };
 
+/* strndup(), which not all have. */
+static char *copy_of(const char *text, size_t size)
+{
+        const char *end = memchr(text, 0, size);
+        size_t n = end ? (size_t)(end - text) : size;
+        char *copy = malloc(n + 1);
+
+        memcpy(copy, text, n);
+        copy[n] = '\0';
+        return copy;
+}
+
 static bool take(struct reader *reader, const char *str)
 {
         size_t n = strlen(str);
@@ -168,7 +180,7 @@ static const char *check_sample(struct reader *reader)
         reason = check_labels(reader);
         if (reason)
                 return reason;
-        series = strndup(start, (size_t)(reader->at - start));
+        series = copy_of(start, (size_t)(reader->at - start));
         if (reader->n_series == MAX_SERIES)
                 return "too many series";
         reader->series[reader->n_series++] = series;
@@ -187,7 +199,7 @@ static const char *check_sample(struct reader *reader)
 const char *util_prometheus_check(const char *text, size_t size)
 {
         struct reader *reader = calloc(1, sizeof(*reader));
-        char *copy = strndup(text, size);
+        char *copy = copy_of(text, size);
         const char *reason = strlen(copy) == size ? NULL : "a NUL";
         unsigned i;
 

@@ -4,95 +4,13 @@
 
 #include "util-service.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <nipc/batch.h>
 #include <nipc/increment.h>
 #include <nipc/poller.h>
-#include <poll.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#define WATCHDOG_MS 20000
-
-static char run_dir[80];
-static unsigned n_fds, n_threads;
-
-static unsigned count_entries(const char *path)
-{
-        DIR *dir = opendir(path);
-        unsigned n = 0;
-
-        while (dir && readdir(dir))
-                n++;
-        if (dir)
-                closedir(dir);
-        return n;
-}
-
-static void remove_run_dir(void)
-{
-        DIR *dir = opendir(run_dir);
-        struct dirent *entry;
-
-        while (dir && (entry = readdir(dir)))
-                unlinkat(dirfd(dir), entry->d_name, 0);
-        if (dir)
-                closedir(dir);
-        rmdir(run_dir);
-}
-
-static void *return_null(void *userdata)
-{
-        return NULL;
-}
-
-const char *util_run_dir(void)
-{
-        const char *tmp = getenv("TMPDIR");
-        pthread_t first;
-
-        if (run_dir[0])
-                return run_dir;
-        /* Sanitizers start a thread of their own with the first of the program. */
-        if (pthread_create(&first, NULL, return_null, NULL) == 0)
-                pthread_join(first, NULL);
-        n_fds = count_entries("/proc/self/fd");
-        n_threads = count_entries("/proc/self/task");
-        if (!tmp || strlen(tmp) > 40)
-                tmp = "/tmp";
-        snprintf(run_dir, sizeof(run_dir), "%s/nipc-service-XXXXXX", tmp);
-        if (!mkdtemp(run_dir))
-                abort();
-        atexit(remove_run_dir);
-        return run_dir;
-}
-
-int util_count_fds(void)
-{
-        return (int)count_entries("/proc/self/fd") - (int)n_fds;
-}
-
-int util_count_threads(void)
-{
-        int i, n = 0;
-
-        /* The kernel lists a thread for a moment after it was joined. */
-        for (i = 0; i < 100000; i++) {
-                n = (int)count_entries("/proc/self/task") - (int)n_threads;
-                if (n <= 0)
-                        break;
-                sched_yield();
-        }
-        return n < 0 ? 0 : n; /* the one that was joined before we counted */
-}
 
 /* ---- a provider that follows a script ------------------------------------------------------- */
 
@@ -145,7 +63,7 @@ static bool script_accept(struct util_script *script)
         atomic_fetch_add(&script->n_connects, 1);
         if (script->refuse)
                 nipc_session_refuse(session, script->refuse);
-        if (nipc_session_handshake(session, nipc_deadline_after_ms(WATCHDOG_MS)) == 0)
+        if (nipc_session_handshake(session, nipc_deadline_after_ms(UTIL_WATCHDOG_MS)) == 0)
                 stay = script_serve(script, session);
         nipc_session_close(session);
         return stay;
@@ -203,7 +121,7 @@ int util_reply(struct nipc_session *session, const struct nipc_message *request,
                 header.item_count = 1;
         }
         return nipc_session_send(session, &header, payload, size,
-                                 nipc_deadline_after_ms(WATCHDOG_MS));
+                                 nipc_deadline_after_ms(UTIL_WATCHDOG_MS));
 }
 
 int util_answer_increment(struct util_script *script, struct nipc_session *session,
@@ -250,25 +168,6 @@ struct nipc_client *util_client(const char *service)
 
 /* ---- a client that sends bytes -------------------------------------------------------------- */
 
-int util_raw_connect(const char *service)
-{
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        struct timeval watchdog = {.tv_sec = WATCHDOG_MS / 1000};
-        int fd;
-
-        snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s.sock", util_run_dir(), service);
-        fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
-        if (fd < 0)
-                return -1;
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &watchdog, sizeof(watchdog));
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &watchdog, sizeof(watchdog));
-        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-                close(fd);
-                return -1;
-        }
-        return fd;
-}
-
 bool util_raw_hello(int fd, uint32_t max_items)
 {
         const struct nipc_hello hello = {
@@ -282,7 +181,7 @@ bool util_raw_hello(int fd, uint32_t max_items)
         uint8_t packet[NIPC_HELLO_PACKET_SIZE];
 
         nipc_hello_encode_packet(&hello, packet);
-        return send(fd, packet, sizeof(packet), MSG_NOSIGNAL) == (ssize_t)sizeof(packet);
+        return util_raw_packet(fd, packet, sizeof(packet));
 }
 
 int util_raw_ack(int fd, struct nipc_hello_ack *ret_ack)
@@ -292,7 +191,7 @@ int util_raw_ack(int fd, struct nipc_hello_ack *ret_ack)
         uint16_t status;
         ssize_t n;
 
-        n = recv(fd, packet, sizeof(packet), 0);
+        n = util_raw_receive_packet(fd, packet, sizeof(packet));
         if (n <= 0 || nipc_hello_ack_judge(packet, (size_t)n, &ack, &status, NULL))
                 return -1;
         if (ret_ack)
@@ -318,8 +217,7 @@ bool util_raw_send(int fd, const struct nipc_header *header, const void *payload
         nipc_header_encode(header, packet);
         if (size)
                 memcpy(packet + NIPC_HEADER_SIZE, payload, size);
-        return send(fd, packet, NIPC_HEADER_SIZE + size, MSG_NOSIGNAL) ==
-               (ssize_t)(NIPC_HEADER_SIZE + size);
+        return util_raw_packet(fd, packet, NIPC_HEADER_SIZE + size);
 }
 
 int util_raw_receive(int fd, struct nipc_header *ret_header, void *buf, size_t size)
@@ -327,7 +225,7 @@ int util_raw_receive(int fd, struct nipc_header *ret_header, void *buf, size_t s
         static _Thread_local uint8_t packet[NIPC_HEADER_SIZE + 65536];
         ssize_t n;
 
-        n = recv(fd, packet, sizeof(packet), 0);
+        n = util_raw_receive_packet(fd, packet, sizeof(packet));
         if (n < (ssize_t)NIPC_HEADER_SIZE ||
             nipc_header_decode(packet, (size_t)n, ret_header, NULL))
                 return -1;
@@ -402,23 +300,6 @@ struct nipc_server *util_server(struct nipc_server_config *config, const char *s
         if (config->n_workers && nipc_server_start(server) < 0)
                 return nipc_server_free(server);
         return server;
-}
-
-bool util_pump(struct nipc_server *server, int fd)
-{
-        struct pollfd pollfds[2] = {
-                {.fd = fd, .events = POLLIN},
-                {.fd = nipc_server_get_fd(server), .events = POLLIN},
-        };
-
-        for (;;) {
-                if (poll(pollfds, 2, WATCHDOG_MS) <= 0)
-                        return false;
-                if (pollfds[0].revents)
-                        return true;
-                if (nipc_server_dispatch(server, 0) < 0)
-                        return false;
-        }
 }
 
 int util_pump_open(struct nipc_server *server, const char *service)

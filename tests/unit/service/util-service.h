@@ -17,24 +17,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#define UTIL_WATCHDOG_MS 20000
 
 /* The run directory of this program, made on first use, gone at exit. */
 const char *util_run_dir(void);
 
 /* Descriptors and threads more than when the run directory was made. */
-int util_count_fds(void);
-int util_count_threads(void);
+int util_more_fds(void);
+int util_more_threads(void);
 
 /*
  * The last case of every program: as many descriptors and threads as before the first. Here, and
  * not in util-service.c, because tap.h counts failures per file.
  */
-#define UTIL_TEST_LEAKS_NOTHING                      \
-        static void test_leaks_nothing(void)         \
-        {                                            \
-                util_run_dir();                      \
-                tap_eq_int(util_count_fds(), 0);     \
-                tap_eq_int(util_count_threads(), 0); \
+#define UTIL_TEST_LEAKS_NOTHING                     \
+        static void test_leaks_nothing(void)        \
+        {                                           \
+                util_run_dir();                     \
+                tap_eq_int(util_more_fds(), 0);     \
+                tap_eq_int(util_more_threads(), 0); \
         }
 
 /* ---- a provider that follows a script ---- */
@@ -82,6 +85,10 @@ struct nipc_client *util_client(const char *service);
 /* Connects without a word. Returns the socket or -1. */
 int util_raw_connect(const char *service);
 
+/* One packet of any bytes; how many there are in the next one, or 0 or less at the end. */
+bool util_raw_packet(int fd, const void *packet, size_t size);
+ssize_t util_raw_receive_packet(int fd, void *buf, size_t size);
+
 /* HELLO with 1024 bytes and max_items, says nothing more. */
 bool util_raw_hello(int fd, uint32_t max_items);
 
@@ -114,8 +121,43 @@ int util_handle(void *userdata, const struct nipc_request *request, void *respon
 /* A server of it. config: run_dir and service are set here. */
 struct nipc_server *util_server(struct nipc_server_config *config, const char *service);
 
+/* Whether a server's descriptor is readable, or is so in time. */
+bool util_wait_fd(int fd, int timeout_ms);
+
 /* Dispatches a server without threads until the descriptor is readable. */
 bool util_pump(struct nipc_server *server, int fd);
 
 /* util_raw_open() on a server without threads. */
 int util_pump_open(struct nipc_server *server, const char *service);
+
+/* ---- what only some systems have ---- */
+
+/* Runs a function in a signal handler of that thread; where there are no signals, here and now. */
+void util_run_interrupting(pthread_t thread, void (*run)(void));
+
+/* Whether the calling thread leaves signals to others, faults apart; true where there are none. */
+bool util_has_quiet_signals(void);
+
+/* Whether that is how peers know the user of this process. */
+bool util_is_own_uid(int64_t uid);
+
+/* Lets the process have so many descriptors and no more. Returns false where it cannot. */
+bool util_limit_fds(unsigned n);
+
+/* Sees to it that it may have so many. */
+bool util_has_room_for_fds(unsigned n);
+
+/* How often to do what only chance finds, where that would take long. */
+unsigned util_rounds(unsigned n);
+
+/* Whether the end of a connection is seen before what came earlier is read. */
+bool util_sees_end_behind_data(void);
+
+/* Whether the descriptor of a server that has nothing to do is not readable. */
+bool util_becomes_quiet(struct nipc_server *server);
+
+/* How the path of a service ends, the service being "new". */
+const char *util_path_suffix(void);
+
+/* Whether a server can have sessions of a profile that the build has. */
+bool util_can_serve(uint32_t profile);
