@@ -54,5 +54,11 @@ extern const struct call_service call_pid_traffic;
 extern const struct call_service call_raw;
 extern const struct call_service call_string_reverse;
 
+/* Those of this system, NULL at the end. */
+extern const struct call_service *const call_services[];
+
+/* The same for the usage line. */
+extern const char call_arguments_text[];
+
 /* Keeps a copy of an answer. */
 void call_add_answer(struct call *call, const void *payload, size_t size);

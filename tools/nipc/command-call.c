@@ -15,17 +15,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-static const struct call_service *const services[] = {
-        &call_apps_lookup, &call_cgroups_lookup, &call_cgroups_snapshot,
-        &call_increment,   &call_ip_to_asn,      &call_pid_traffic,
-        &call_raw,         &call_string_reverse,
-};
-
 static const struct call_service *find_service(const char *name)
 {
-        for (size_t i = 0; i < G_N_ELEMENTS(services); i++)
-                if (strcmp(services[i]->name, name) == 0)
-                        return services[i];
+        for (const struct call_service *const *service = call_services; *service; service++)
+                if (strcmp((*service)->name, name) == 0)
+                        return *service;
         return NULL;
 }
 
@@ -266,8 +260,7 @@ static int run(const struct command_context *context, int argc, char **argv)
 
 const struct command command_call = {
         .name = "call",
-        .arguments = "apps-lookup|cgroups-lookup|cgroups-snapshot|ip-to-asn|pid-traffic|"
-                     "increment|string-reverse|raw [KEY…]",
+        .arguments = call_arguments_text,
         .summary = "Ask a service and print its answer",
         .uses_run_dir = true,
         .run = run,

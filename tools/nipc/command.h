@@ -3,8 +3,8 @@
 
 /*
  * One subcommand of the nipc tool per file: each defines a `const struct command command_<name>`,
- * main.c lists them. A command parses its own options with GOptionContext from argv (argv[0] is the
- * command's name), writes results to stdout and one line of reason to stderr.
+ * command-list.c lists them. A command parses its own options with GOptionContext from argv
+ * (argv[0] is the command's name), writes results to stdout and one line of reason to stderr.
  */
 
 #include <glib.h>
@@ -51,6 +51,15 @@ extern const struct command command_serve;
 extern const struct command command_stat;
 extern const struct command command_top;
 extern const struct command command_watch;
+
+/* Those of this system, NULL at the end. */
+extern const struct command *const command_list[];
+
+/*
+ * To be called first: what the standard descriptors need, and arguments in UTF-8. *argv: is replaced
+ * where it is not, and then lives as long as the process.
+ */
+void command_prepare_process(int *argc, char ***argv);
 
 /*
  * Parses the command's own options. entries: NULL-terminated. Returns true to go on; false when the

@@ -2,11 +2,12 @@
 /* Failures in words, see failure.h. */
 #include "failure.h"
 
+#include "run-dir.h"
+
 #include <errno.h>
 #include <glib.h>
 #include <nipc/endpoint.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define TOO_MANY_FILES "close some files here or raise the limit, see ulimit -n"
 
@@ -202,10 +203,9 @@ char *failure_describe_endpoint(int error, const char *run_dir, const char *serv
 static bool is_no_endpoint(const char *run_dir, const char *service)
 {
         char path[NIPC_ENDPOINT_PATH_MAX];
-        struct stat st;
 
         return nipc_endpoint_format_path(run_dir, service, path, sizeof(path)) == 0 &&
-               stat(path, &st) == 0 && !S_ISSOCK(st.st_mode);
+               run_dir_is_obstructed(path);
 }
 
 char *failure_describe_server(int error, const char *run_dir, const char *service)

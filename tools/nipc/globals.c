@@ -6,6 +6,7 @@
 #include "globals.h"
 
 #include "number.h"
+#include "run-dir.h"
 
 #include <nipc/run-dir.h>
 
@@ -18,8 +19,7 @@ static struct command_context the_context;
 
 static const GOptionEntry entries[] = {
         {"run-dir", 0, 0, G_OPTION_ARG_FILENAME, &option_run_dir,
-         "Directory of the endpoints (default: $NIPC_RUN_DIR, $XDG_RUNTIME_DIR/nipc, /run/nipc)",
-         "DIR"},
+         "Directory of the endpoints (default: $NIPC_RUN_DIR, " RUN_DIR_DEFAULT_TEXT ")", "DIR"},
         {"run-base", 0, 0, G_OPTION_ARG_FILENAME, &option_run_base,
          "Use the run directory of this user and this boot, DIR/UID-BOOT (default: $NIPC_RUN_BASE)",
          "DIR"},
@@ -65,11 +65,8 @@ static gboolean use_base(const gchar *base, GError **error)
 
 static void use_default(void)
 {
-        const gchar *runtime = get_variable("XDG_RUNTIME_DIR");
-
         g_free(composed_run_dir);
-        composed_run_dir =
-                runtime ? g_build_filename(runtime, "nipc", NULL) : g_strdup("/run/nipc");
+        composed_run_dir = run_dir_get_default();
         the_context.run_dir = composed_run_dir;
         the_context.run_dir_is_default = true;
 }

@@ -6,23 +6,15 @@
 #include "command.h"
 #include "globals.h"
 
-#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-static const struct command *const commands[] = {
-        &command_serve, &command_call,   &command_watch,  &command_ping, &command_ls,
-        &command_stat,  &command_top,    &command_clean,  &command_lane, &command_doctor,
-        &command_bench, &command_encode, &command_decode,
-};
 
 static const struct command *find_command(const char *name)
 {
-        for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
-                if (strcmp(commands[i]->name, name) == 0)
-                        return commands[i];
+        for (const struct command *const *command = command_list; *command; command++)
+                if (strcmp((*command)->name, name) == 0)
+                        return *command;
         return NULL;
 }
 
@@ -31,9 +23,8 @@ static void print_help(GOptionContext *context)
         g_autoptr(GString) text = g_string_new("Commands:\n");
         g_autofree char *help = NULL;
 
-        for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
-                g_string_append_printf(text, "  %-8s %s\n", commands[i]->name,
-                                       commands[i]->summary);
+        for (const struct command *const *command = command_list; *command; command++)
+                g_string_append_printf(text, "  %-8s %s\n", (*command)->name, (*command)->summary);
         g_string_append(text, "\n'nipc COMMAND --help' says more about each.");
         g_option_context_set_description(context, text->str);
         help = g_option_context_get_help(context, TRUE, NULL);
@@ -78,23 +69,11 @@ static int run(int argc, char **argv)
         return command->run(globals_get_context(), argc - 1, argv + 1);
 }
 
-/* What is opened next must not become what is printed to. */
-static void fill_standard_descriptors(void)
-{
-        int fd;
-
-        do
-                fd = open("/dev/null", O_RDONLY); /* writing to it fails, and is noticed */
-        while (fd >= 0 && fd <= STDERR_FILENO);
-        if (fd > STDERR_FILENO)
-                close(fd);
-}
-
 int main(int argc, char **argv)
 {
         int status;
 
-        fill_standard_descriptors();
+        command_prepare_process(&argc, &argv);
         globals_set_argv(argv);
 
         setlocale(LC_CTYPE, ""); /* names are shown as they are; numbers keep their dot */

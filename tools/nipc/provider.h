@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * One service that `nipc serve` can provide. command-serve.c lists them, reads the options, runs
- * the server; a provider says where its answers come from and which limits suit them.
+ * One service that `nipc serve` can provide. providers.c lists them; command-serve.c reads the
+ * options, runs the server; a provider says where its answers come from and which limits suit them.
  */
 
 #include <gio/gio.h>
@@ -44,3 +44,7 @@ extern const struct provider provider_increment;
 extern const struct provider provider_ip_to_asn;
 extern const struct provider provider_pid_traffic;
 extern const struct provider provider_string_reverse;
+
+/* Those of this system, NULL at the end; and the same for the usage line. */
+extern const struct provider *const providers[];
+extern const char providers_text[];
