@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* See ../glib.h: nothing of GIO is used. */
+
+#include <glib.h>

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See ../interrupt.h: Ctrl-C, Ctrl-Break and the end of the console, of which the system tells in a
+ * thread of its own.
+ */
+#include "interrupt.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+
+static HANDLE event;
+static void (*cancel_function)(void *data);
+static void *cancel_data;
+static atomic_bool is_set; /* read by interrupt_is_set() */
+
+static BOOL WINAPI on_control(DWORD number)
+{
+        atomic_store_explicit(&is_set, true, memory_order_relaxed);
+        if (cancel_function)
+                cancel_function(cancel_data);
+        SetEvent(event);
+        /* When the console goes away, the process does so, too, once we return. */
+        if (number != CTRL_C_EVENT && number != CTRL_BREAK_EVENT)
+                Sleep(INFINITE);
+        return TRUE;
+}
+
+int interrupt_init(void (*cancel)(void *data), void *data)
+{
+        event = CreateEventW(NULL, TRUE, FALSE, NULL);
+        if (!event)
+                return -ENOMEM;
+        cancel_function = cancel;
+        cancel_data = data;
+        atomic_store_explicit(&is_set, false, memory_order_relaxed);
+        SetConsoleCtrlHandler(NULL, FALSE); /* whoever started us may have ignored Ctrl-C */
+        if (SetConsoleCtrlHandler(on_control, TRUE))
+                return 0;
+        CloseHandle(event);
+        return -EIO;
+}
+
+bool interrupt_is_set(void)
+{
+        return atomic_load_explicit(&is_set, memory_order_relaxed);
+}
+
+bool interrupt_pause_us(int64_t microseconds)
+{
+        /* Upwards: a pause is not shorter than it was to be. */
+        return WaitForSingleObject(event, (DWORD)((microseconds + 999) / 1000)) == WAIT_TIMEOUT;
+}
+
+void interrupt_deinit(void)
+{
+        SetConsoleCtrlHandler(on_control, FALSE);
+        CloseHandle(event);
+        cancel_function = NULL;
+}
