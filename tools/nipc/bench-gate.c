@@ -19,7 +19,7 @@
 
 const struct bench_check bench_checks[] = {
         /* Usual, on two virtual CPUs: see bench/README.md. */
-        {SUBJECT_PING_PONG, BENCH_PLACEMENT_TWO, &subject_ring, &subject_bare_shm, 0.45},
+        {SUBJECT_PING_PONG, BENCH_PLACEMENT_TWO, &subject_ring, &subject_bare_shm, 0.55},
         {SUBJECT_PING_PONG, BENCH_PLACEMENT_SAME, &subject_baseline, &subject_bare_seqpacket, 0.6},
         {SUBJECT_PIPELINE, BENCH_PLACEMENT_SAME, &subject_baseline, &subject_bare_seqpacket, 0.65},
         {SUBJECT_SNAPSHOT, BENCH_PLACEMENT_SAME, &subject_ring, &subject_baseline, 0.9},
