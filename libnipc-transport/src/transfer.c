@@ -480,6 +480,7 @@ static NIPC__ALWAYS_INLINE bool is_plain_call(const struct nipc_session *session
         return payload_size < session->call_limit && header->kind == NIPC_KIND_REQUEST &&
                header->item_count <= 1 && !session->error && !session->out.active &&
                !session->receiving && !session->in_flight.has_first && !session->in_flight.n_ids &&
+               !(session->shared && session->rx.bytes) && /* which must be given back */
                !nipc__fork_is_inherited(&session->made_by) &&
                !nipc__session_cancelled_or(session, 0);
 }

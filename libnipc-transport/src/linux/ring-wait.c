@@ -275,8 +275,10 @@ static int spin_or_sleep(struct nipc_session *session, uint64_t deadline_ns)
 
         if ((!ring->has_spun || deadline_ns == NIPC_DEADLINE_SPIN) &&
             nipc__spin(&ring->spinner, is_published, (const void *)(uintptr_t)rx_word(ring),
-                       peer_cpu(ring)))
+                       peer_cpu(ring))) {
+                ring->has_spun = false;
                 return 0;
+        }
         ring->has_spun = deadline_ns == NIPC_DEADLINE_SPIN;
         if (ring->has_spun)
                 return -EAGAIN;

@@ -34,8 +34,11 @@
 #define PATIENCE_STEP 8u
 #define MAX_PATIENCE  1000u
 
-/* One receive in so many of an exchange begins with a look: odd, or bursts of two might hide. */
-#define BLIND_LOOKS 65u
+/*
+ * One receive in so many of an exchange begins with a look, and so many and one more the next time:
+ * of three such looks not all can be at the first message of a burst, whatever its length.
+ */
+#define BLIND_RECEIVES 64u
 
 /* Records of one message for which a caller with other sessions is kept; chosen, not tuned. */
 #define RECORD_BUDGET 64u
@@ -418,7 +421,7 @@ static NIPC__ALWAYS_INLINE uint64_t look_in_time(struct nipc__ring *ring,
         unsigned i;
 
         for (i = ring->patience; i > 0; i--)
-                __asm__ volatile("" : "+r"(i));               /* one turn is about a cycle */
+                __asm__ volatile("" : "+r"(i) : : "memory");  /* one turn is about a cycle */
         word = atomic_load_explicit(place, LOAD_AFTER_FENCE); /* see peek() */
         if (word) {
                 ring->patience -= ring->patience > 0;
@@ -437,26 +440,48 @@ static NIPC__ALWAYS_INLINE uint64_t look_in_time(struct nipc__ring *ring,
 }
 
 /*
+ * Whether an answer is waited for in such an exchange: it must have been one for a while, and we
+ * must have said something since we received. Where more than one message is on its way a look
+ * finds one, and to wait before it would be a waste; so now and then there is a look first.
+ */
+static NIPC__ALWAYS_INLINE bool is_exchange(const struct nipc_session *session,
+                                            uint64_t deadline_ns)
+{
+        const struct nipc__ring *ring = session->ring;
+
+        return ring->n_lonely == MIN_LONELY && ring->n_unbroken == 1 &&
+               ring->tx_pos != ring->tx_pos_received && deadline_ns != NIPC_DEADLINE_NOW &&
+               is_looked_at(session);
+}
+
+static NIPC__ALWAYS_INLINE bool is_look_due(struct nipc__ring *ring)
+{
+        if (NIPC__LIKELY(ring->n_blind++ < BLIND_RECEIVES + ring->is_odd_look))
+                return false;
+        ring->n_blind = 0;
+        ring->is_odd_look = !ring->is_odd_look;
+        return true;
+}
+
+/*
  * The word of the next record, or 0: everything that takes longer, and all that it teaches, is
- * nipc__ring_wait_for_data()'s. Where more than one message is on its way a look finds one, and to
- * wait before it would be a waste: that it is an exchange must have been so for a while, and is
- * looked at again now and then.
+ * nipc__ring_wait_for_data()'s.
  */
 static inline uint64_t look_for_record(const struct nipc_session *session, uint64_t deadline_ns,
                                        const _Atomic uint64_t *place)
 {
         struct nipc__ring *ring = session->ring;
-        const bool is_exchange = ring->n_lonely == MIN_LONELY && ring->n_unbroken == 1 &&
-                                 deadline_ns != NIPC_DEADLINE_NOW && is_looked_at(session);
+        const bool exchange = is_exchange(session, deadline_ns);
         uint64_t word = 0;
 
-        if (!is_exchange || ++ring->n_blind % BLIND_LOOKS == 0)
+        ring->tx_pos_received = ring->tx_pos;
+        if (!exchange || is_look_due(ring))
                 word = atomic_load_explicit(place, LOAD_AFTER_FENCE); /* see peek() */
         if (word)
                 return word;
         ring->n_lonely = ring->n_unbroken == 1 ? NIPC__MIN(ring->n_lonely + 1, MIN_LONELY) : 0;
         ring->n_unbroken = 0;
-        return is_exchange ? look_in_time(ring, place) : 0;
+        return exchange ? look_in_time(ring, place) : 0;
 }
 
 /* Whether it is time to tell the peer, see consume(). Returns 0. */
@@ -472,7 +497,7 @@ static NIPC__ALWAYS_INLINE int told(struct nipc_session *session)
 /*
  * A whole message in one cell, as it is mostly: from the record into registers, from there to where
  * the caller finds it, without a look at anything but what is expected. Returns whether it was
- * that; otherwise nothing happened.
+ * that; otherwise nothing happened, and nothing of what was read is kept.
  *
  * kind_to_status: the second word of the header, of which `mask` says what must be as there.
  */
@@ -501,23 +526,12 @@ static NIPC__ALWAYS_INLINE bool receive_small(struct nipc__ring *ring, uint64_t 
         return true;
 }
 
-static int ring_receive(struct nipc_session *session, uint64_t deadline_ns,
-                        struct nipc_message *ret_message)
+/* A record of a message that has not begun is there. */
+static NIPC__ALWAYS_INLINE int receive_word(struct nipc_session *session, uint64_t word,
+                                            uint64_t deadline_ns, struct nipc_message *ret_message)
 {
-        const _Atomic uint64_t *place;
-        uint64_t word;
         int r;
 
-        if (NIPC__UNLIKELY(session->receiving))
-                return fail_receive(session, receive_rest(session, deadline_ns, ret_message));
-        place = rx_word(session->ring);
-        word = look_for_record(session, deadline_ns, place);
-        if (!word) {
-                r = nipc__ring_wait_for_data(session, deadline_ns);
-                if (NIPC__UNLIKELY(r < 0))
-                        return fail_receive(session, r);
-                word = atomic_load_explicit(place, LOAD_AFTER_FENCE);
-        }
         if (NIPC__LIKELY(receive_small(session->ring, word, session->ring->rx_kind,
                                        NIPC__HEADER_KIND_AND_FLAGS, NULL, ret_message))) {
                 session->ring->n_unbroken++;
@@ -531,14 +545,47 @@ static int ring_receive(struct nipc_session *session, uint64_t deadline_ns,
         return fail_receive(session, r);
 }
 
-/* It is not there yet, is not what was expected, or (r) the request could not be sent. */
-static NIPC__COLD int wait_for_answer(struct nipc_session *session,
-                                      const struct nipc_header *header, uint64_t deadline_ns, int r,
-                                      struct nipc_message *ret_message)
+static int receive_later(struct nipc_session *session, uint64_t deadline_ns,
+                         struct nipc_message *ret_message)
+{
+        int r = nipc__ring_wait_for_data(session, deadline_ns);
+
+        if (NIPC__UNLIKELY(r < 0))
+                return fail_receive(session, r);
+        return receive_word(session, peek(session->ring), deadline_ns, ret_message);
+}
+
+static int ring_receive(struct nipc_session *session, uint64_t deadline_ns,
+                        struct nipc_message *ret_message)
+{
+        uint64_t word;
+
+        if (NIPC__UNLIKELY(session->receiving))
+                return fail_receive(session, receive_rest(session, deadline_ns, ret_message));
+        word = look_for_record(session, deadline_ns, rx_word(session->ring));
+        if (NIPC__UNLIKELY(!word))
+                return receive_later(session, deadline_ns, ret_message);
+        return receive_word(session, word, deadline_ns, ret_message);
+}
+
+/*
+ * The request was sent, or not (r). word: what there is of an answer, and is not what was expected;
+ * 0: nothing yet.
+ */
+static NIPC__COLD int receive_answer(struct nipc_session *session, const struct nipc_header *header,
+                                     uint64_t word, uint64_t deadline_ns, int r,
+                                     struct nipc_message *ret_message)
 {
         if (r == 0)
                 r = nipc__in_flight_add(&session->in_flight, header->message_id);
-        return r == 0 ? ring_receive(session, deadline_ns, ret_message) : r;
+        if (r < 0)
+                return r;
+        if (!word)
+                word = peek(session->ring);
+        if (word)
+                session->ring->has_spun = false; /* and if it was in vain, now it would not be */
+        return word ? receive_word(session, word, deadline_ns, ret_message)
+                    : receive_later(session, deadline_ns, ret_message);
 }
 
 /*
@@ -551,7 +598,7 @@ static int ring_call(struct nipc_session *session, const struct nipc_header *hea
 {
         struct nipc__ring *ring = session->ring;
         uint8_t *record = record_at(ring);
-        uint64_t word;
+        uint64_t word = 0;
         int r;
 
         if (NIPC__UNLIKELY(!has_space(ring, SMALL_BYTES + NIPC_HEADER_SIZE)))
@@ -565,13 +612,14 @@ static int ring_call(struct nipc_session *session, const struct nipc_header *hea
                 memcpy(record + NIPC_HEADER_SIZE, payload ? payload : "", payload_size);
         r = publish_small(session, NIPC_HEADER_SIZE + (uint32_t)payload_size);
         if (NIPC__LIKELY(r == 0)) {
-                word = is_looked_at(session) ? look_in_time(ring, rx_word(ring)) : 0;
+                if (deadline_ns != NIPC_DEADLINE_NOW && is_looked_at(session))
+                        word = look_in_time(ring, rx_word(ring));
                 if (NIPC__LIKELY(word &&
                                  receive_small(ring, word, nipc__header_response_to(header->code),
                                                UINT64_MAX, &header->message_id, ret_message)))
                         return told(session);
         }
-        return wait_for_answer(session, header, deadline_ns, r, ret_message);
+        return receive_answer(session, header, word, deadline_ns, r, ret_message);
 }
 
 const struct nipc__plane_ops nipc__ring_ops = {

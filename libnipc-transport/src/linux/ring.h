@@ -65,10 +65,12 @@ struct nipc__ring {
         uint32_t n_unbroken; /* records that were read without waiting in between */
         uint32_t n_lonely;   /* waits in a row for one record each; up to MIN_LONELY */
         struct nipc__spinner spinner;
-        uint32_t patience;       /* before the first look at an answer, see look_in_time() */
-        uint32_t n_blind;        /* receives that began so */
-        uint32_t rx_small_bytes; /* a plain message of so many comes by the short way */
-        uint64_t rx_kind;        /* and begins with this, see ring_receive() */
+        uint32_t patience;        /* before the first look at an answer, see look_in_time() */
+        uint32_t n_blind;         /* receives that began so since one began with a look */
+        bool is_odd_look;         /* the next of those comes after one more */
+        uint64_t tx_pos_received; /* tx_pos when we received last */
+        uint32_t rx_small_bytes;  /* a plain message of so many comes by the short way */
+        uint64_t rx_kind;         /* and begins with this, see ring_receive() */
         uint8_t rx_small[NIPC__RING_SMALL_BYTES]; /* where its payload is lent from */
 
         /* The rest now and then. */
