@@ -71,7 +71,7 @@ static inline bool run_start(struct run *run, const char *program, const char *a
         STARTUPINFOW startup = {.cb = sizeof(startup), .dwFlags = STARTF_USESTDHANDLES};
         PROCESS_INFORMATION info;
         char text[16384];
-        bool is_good;
+        bool is_good = false;
 
         *run = (struct run){0};
         run__set_path();
@@ -81,8 +81,13 @@ static inline bool run_start(struct run *run, const char *program, const char *a
             !run__pipe(&run->out, &startup.hStdOutput, false) ||
             !run__pipe(&run->err, &startup.hStdError, false))
                 return false;
-        is_good = CreateProcessW(NULL, line, NULL, NULL, TRUE, CREATE_NEW_PROCESS_GROUP, NULL, NULL,
-                                 &startup, &info);
+        /* Under Wine it fails now and then, once in some thousand times, when all is busy. */
+        for (unsigned i = 0; !is_good && i < 3; i++) {
+                is_good = CreateProcessW(NULL, line, NULL, NULL, TRUE, CREATE_NEW_PROCESS_GROUP,
+                                         NULL, NULL, &startup, &info);
+                if (!is_good)
+                        tap_note("CreateProcess: error %lu", GetLastError());
+        }
         CloseHandle(startup.hStdInput);
         CloseHandle(startup.hStdOutput);
         CloseHandle(startup.hStdError);
