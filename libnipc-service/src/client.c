@@ -238,11 +238,14 @@ static int pause_reconnect(struct nipc_client *client, struct nipc_poller *polle
 static int reconnect_until(struct nipc_client *client, uint64_t deadline_ns, uint64_t give_up_ns)
 {
         struct nipc_poller *poller = NULL;
+        unsigned n_attempts;
         int r, k;
 
-        for (;;) {
+        for (n_attempts = 1;; n_attempts++) {
                 r = nipc__client_connect(client, deadline_ns);
-                if (!is_worth_another_try(r) || nipc_clock_now_ns() >= give_up_ns)
+                /* However long one took: what it was refused for may be learned from by now. */
+                if (!is_worth_another_try(r) ||
+                    (n_attempts > 1 && nipc_clock_now_ns() >= give_up_ns))
                         break;
                 if (!poller && nipc_poller_new(&poller) < 0)
                         break;
