@@ -56,8 +56,8 @@ extern const struct command command_watch;
 extern const struct command *const command_list[];
 
 /*
- * To be called first: what the standard descriptors need, and arguments in UTF-8. *argv: is replaced
- * where it is not, and then lives as long as the process.
+ * To be called first: what the standard descriptors need, and arguments in UTF-8. *argv: is
+ * replaced where it is not, and then lives as long as the process.
  */
 void command_prepare_process(int *argc, char ***argv);
 

@@ -14,9 +14,9 @@
  * Sessions with the SHM_HYBRID profile are watched with the help of a thread of the library, see
  * nipc_session_get_fd() in <nipc/session.h>; it ends when the last of them is closed.
  *
- * On Windows the descriptor is the value of the HANDLE of a completion port. While there are sessions
- * with SHM_BUSYWAIT, which nothing wakes, a wait looks at them without a pause as long as something
- * comes, and every millisecond when nothing does; the port is then signalled as often.
+ * On Windows the descriptor is the value of the HANDLE of a completion port. While there are
+ * sessions with SHM_BUSYWAIT, which nothing wakes, a wait looks at them without a pause as long as
+ * something comes, and every millisecond when nothing does; the port is then signalled as often.
  *
  * fork: a poller stays its maker's. In a child add, update, set_timer, wait and get_fd return
  * -ECHILD, remove and wake do nothing to the parent; free gives the child's descriptors back.

@@ -283,8 +283,9 @@ int nipc_session_wait(struct nipc_session *session, uint64_t deadline_ns);
  * poller watches it, until close; for a server's from the handshake on, so that it is a baseline
  * session where there can be no such thread. Clients that are never polled for have none.
  *
- * On Windows it is the value of a HANDLE, to be waited for. SHM_HYBRID: a thread of the system's pool
- * sets it. SHM_BUSYWAIT: nothing says that a message has come, so it is a timer of a millisecond.
+ * On Windows it is the value of a HANDLE, to be waited for. SHM_HYBRID: a thread of the system's
+ * pool sets it. SHM_BUSYWAIT: nothing says that a message has come, so it is a timer of a
+ * millisecond.
  *
  * Returns a descriptor, -EINVAL, or (shared memory, first call) -ENOMEM, -EMFILE, -EAGAIN (no
  * thread) or another negative errno. Since: 0.1

@@ -3,8 +3,8 @@
 
 /*
  * Allocation that counts bytes and fails on demand: link with --wrap=malloc, --wrap=calloc and
- * --wrap=free. What the test itself allocates counts as well, but not what the C library took before
- * there was a test.
+ * --wrap=free. What the test itself allocates counts as well, but not what the C library took
+ * before there was a test.
  */
 
 #include <stddef.h>
