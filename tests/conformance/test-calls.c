@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Calls in a row until whoever learns from them has learnt. */
-#define N_WARM 3000
+#define N_WARM 500
 
 enum {
         ECHO = 1,
