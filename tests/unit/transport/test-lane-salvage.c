@@ -307,6 +307,7 @@ static void cut_everywhere(const struct file *file)
 {
         static struct result result;
         unsigned n_found = 0;
+        bool is_good;
 
         for (size_t size = file->size % cut_every; size <= file->size; size += cut_every) {
                 /* Of its own, so that a sanitizer sees what is behind it. */
@@ -315,20 +316,15 @@ static void cut_everywhere(const struct file *file)
                 if (size)
                         memcpy(bytes, file->bytes, size);
                 recover(bytes, size, &result);
-                if (result.error == 0 && !judge(file, bytes, size, &result)) {
-                        tap_note("cut at %zu", size);
-                        free(bytes);
-                        return;
-                }
+                is_good = result.error != 0 || judge(file, bytes, size, &result);
+                free(bytes);
                 /* More is never less, and the end of a record is what makes it one. */
-                if (!tap_check(result.n_found >= n_found &&
-                               (cut_every > 1 || result.n_found <= n_found + 1))) {
+                if (!is_good || !tap_check(result.n_found >= n_found &&
+                                           (cut_every > 1 || result.n_found <= n_found + 1))) {
                         tap_note("cut at %zu: %u, %u", size, n_found, result.n_found);
-                        free(bytes);
                         return;
                 }
                 n_found = result.n_found;
-                free(bytes);
                 if (size / cut_every % 256 == 0)
                         util_arm_watchdog();
         }
