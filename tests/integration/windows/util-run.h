@@ -74,6 +74,7 @@ static inline bool run_start(struct run *run, const char *program, const char *a
         bool is_good = false;
 
         *run = (struct run){0};
+        util_arm_watchdog(); /* anew: each program has its own time */
         run__set_path();
         snprintf(text, sizeof(text), "\"%s\" %s", program, arguments);
         MultiByteToWideChar(CP_UTF8, 0, text, -1, line, 32768);
