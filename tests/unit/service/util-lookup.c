@@ -28,7 +28,10 @@ static bool is_known(uint32_t n)
 
 static uint32_t label_size(const struct util_lookup *lookup, uint32_t n)
 {
-        return lookup->label_size ? lookup->label_size(n) : 0;
+        /* Loaded first: gcc reads a pointer that it calls plainly, however atomic. */
+        uint32_t (*size_of)(uint32_t n) = atomic_load(&lookup->label_size);
+
+        return size_of ? size_of(n) : 0;
 }
 
 static void add_cgroup(const struct util_lookup *lookup, struct nipc_lookup_builder *builder,
@@ -71,6 +74,8 @@ int util_lookup_handle(void *userdata, const struct nipc_lookup_request_view *re
                        struct nipc_lookup_builder *builder)
 {
         struct util_lookup *lookup = userdata;
+        int (*before)(struct util_lookup *, const struct nipc_lookup_request_view *,
+                      struct nipc_lookup_builder *) = atomic_load(&lookup->before);
         const void *key;
         size_t key_size;
         uint32_t i, n;
@@ -78,7 +83,7 @@ int util_lookup_handle(void *userdata, const struct nipc_lookup_request_view *re
 
         atomic_fetch_add(&lookup->n_requests, 1);
         atomic_fetch_add(&lookup->n_items, request->item_count);
-        r = lookup->before ? lookup->before(lookup, request, builder) : 0;
+        r = before ? before(lookup, request, builder) : 0;
         if (r)
                 return r;
         nipc_lookup_builder_set_generation(builder, atomic_load(&lookup->generation));
