@@ -389,8 +389,7 @@ static inline int run(struct nipc_client *client, const struct nipc__request *re
 
 NIPC__COLD int nipc__client_run_on(struct nipc_client *client, const struct nipc__request *request,
                                    uint32_t timeout_ms, const struct nipc_header *header, int r,
-                                   struct nipc_message *message, struct nipc_response *ret_response,
-                                   uint16_t *ret_status)
+                                   struct nipc_message *message)
 {
         const struct limits before = limits_of(client);
         uint64_t deadline_ns = 0;
@@ -402,9 +401,7 @@ NIPC__COLD int nipc__client_run_on(struct nipc_client *client, const struct nipc
         if (r < 0)
                 r = attempt_again(client, request, timeout_ms, &deadline_ns, before, r, message,
                                   &status);
-        if (ret_status)
-                *ret_status = status;
-        return count(client, r, message, request->item_count, ret_response);
+        return count(client, r, message, request->item_count, NULL);
 }
 
 int nipc__client_run(struct nipc_client *client, const struct nipc__request *request,

@@ -137,8 +137,7 @@ static inline void nipc__client_count(struct nipc_client *client)
 
 int nipc__client_run_on(struct nipc_client *client, const struct nipc__request *request,
                         uint32_t timeout_ms, const struct nipc_header *header, int r,
-                        struct nipc_message *message, struct nipc_response *ret_response,
-                        uint16_t *ret_status);
+                        struct nipc_message *message);
 
 void nipc__client_set_state(struct nipc_client *client, enum nipc_client_state state);
 

@@ -42,8 +42,7 @@ static NIPC__COLD int increment_unusual(struct nipc_client *client, const uint8_
                 .userdata = ret_value,
         };
 
-        return message ? nipc__client_run_on(client, &request, timeout_ms, header, r, message, NULL,
-                                             NULL)
+        return message ? nipc__client_run_on(client, &request, timeout_ms, header, r, message)
                        : nipc__client_run(client, &request, timeout_ms, NULL, NULL);
 }
 

@@ -10,8 +10,6 @@
 #include "stdaux.h"
 #include "transport-private.h"
 
-#define NIPC__RING_WORD_BYTES 8u
-
 /*
  * Store, full fence, load: what the two sides do to each other, each in its own order. The one
  * publishes, then looks whether the other waits; the other says that it waits, then looks whether

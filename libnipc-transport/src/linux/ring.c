@@ -18,8 +18,6 @@
 #define CELLS_CLEARED 1u
 #define CELLS_FETCHED 2u
 
-#define SMALL_BYTES NIPC__RING_SMALL_BYTES
-
 /*
  * Looks without a pause between them, some 400 ns of them, and how many records must have come one
  * by one before. Chosen, not tuned.
@@ -173,7 +171,7 @@ static int ring_commit(struct nipc_session *session, const struct nipc_header *h
                        size_t payload_size)
 {
         nipc__header_write_with(header, record_at(session->ring), (uint32_t)payload_size);
-        if (NIPC__LIKELY(payload_size <= SMALL_BYTES))
+        if (NIPC__LIKELY(payload_size <= NIPC__RING_SMALL_BYTES))
                 return publish_small(session, NIPC_HEADER_SIZE + (uint32_t)payload_size);
         return publish(session, NIPC_HEADER_SIZE + (uint32_t)payload_size);
 }
@@ -256,21 +254,26 @@ static inline int64_t check_word(struct nipc_session *session, uint64_t word)
  */
 static inline void copy_payload(uint8_t *to, const uint8_t *record, size_t size)
 {
-        if (size <= SMALL_BYTES)
-                memcpy(to, record + NIPC_HEADER_SIZE, SMALL_BYTES);
+        if (size <= NIPC__RING_SMALL_BYTES)
+                memcpy(to, record + NIPC_HEADER_SIZE, NIPC__RING_SMALL_BYTES);
         else
                 memcpy(to, record + NIPC_HEADER_SIZE, size);
 }
 
-static inline void consume(struct nipc_session *session, uint32_t size)
+/* So many bytes more were read. A peer that waits for less is told when we answer, or wait. */
+static NIPC__ALWAYS_INLINE void consume_cells(struct nipc_session *session, uint64_t cells)
 {
         struct nipc__ring *ring = session->ring;
 
-        ring->rx_pos += record_cells(size);
+        ring->rx_pos += cells;
         ring->n_unbroken++;
-        /* A peer that waits for less is told when we answer, or before we wait. */
         if (NIPC__UNLIKELY(ring->rx_pos - ring->rx_told >= ring->rx_quarter))
                 nipc__ring_tell(session);
+}
+
+static inline void consume(struct nipc_session *session, uint32_t size)
+{
+        consume_cells(session, record_cells(size));
 }
 
 static inline const uint8_t *next_bytes(const struct nipc__ring *ring)
@@ -484,16 +487,6 @@ static inline uint64_t look_for_record(const struct nipc_session *session, uint6
         return exchange ? look_in_time(ring, place) : 0;
 }
 
-/* Whether it is time to tell the peer, see consume(). Returns 0. */
-static NIPC__ALWAYS_INLINE int told(struct nipc_session *session)
-{
-        const struct nipc__ring *ring = session->ring;
-
-        if (NIPC__UNLIKELY(ring->rx_pos - ring->rx_told >= ring->rx_quarter))
-                nipc__ring_tell(session);
-        return 0;
-}
-
 /*
  * A whole message in one cell, as it is mostly: from the record into registers, from there to where
  * the caller finds it, without a look at anything but what is expected. Returns whether it was
@@ -501,11 +494,12 @@ static NIPC__ALWAYS_INLINE int told(struct nipc_session *session)
  *
  * kind_to_status: the second word of the header, of which `mask` says what must be as there.
  */
-static NIPC__ALWAYS_INLINE bool receive_small(struct nipc__ring *ring, uint64_t word,
+static NIPC__ALWAYS_INLINE bool receive_small(struct nipc_session *session, uint64_t word,
                                               uint64_t kind_to_status, uint64_t mask,
                                               const uint64_t *message_id,
                                               struct nipc_message *ret_message)
 {
+        struct nipc__ring *ring = session->ring;
         const uint8_t *record = next_bytes(ring);
         const uint32_t payload_size = (uint32_t)word - NIPC_HEADER_SIZE;
         uint64_t words[NIPC__HEADER_WORDS];
@@ -518,11 +512,11 @@ static NIPC__ALWAYS_INLINE bool receive_small(struct nipc__ring *ring, uint64_t 
                            words[2] != NIPC__HEADER_SIZES(payload_size, 1) ||
                            (message_id && words[3] != *message_id)))
                 return false;
-        memcpy(ring->rx_small, record + NIPC_HEADER_SIZE, SMALL_BYTES);
+        memcpy(ring->rx_small, record + NIPC_HEADER_SIZE, NIPC__RING_SMALL_BYTES);
         nipc__header_from_good_words(words[1], words[2], words[3], &ret_message->header);
         ret_message->payload = ring->rx_small;
         ret_message->payload_size = payload_size;
-        ring->rx_pos += NIPC__RING_CELL;
+        consume_cells(session, NIPC__RING_CELL);
         return true;
 }
 
@@ -532,11 +526,9 @@ static NIPC__ALWAYS_INLINE int receive_word(struct nipc_session *session, uint64
 {
         int r;
 
-        if (NIPC__LIKELY(receive_small(session->ring, word, session->ring->rx_kind,
-                                       NIPC__HEADER_KIND_AND_FLAGS, NULL, ret_message))) {
-                session->ring->n_unbroken++;
-                return told(session);
-        }
+        if (NIPC__LIKELY(receive_small(session, word, session->ring->rx_kind,
+                                       NIPC__HEADER_KIND_AND_FLAGS, NULL, ret_message)))
+                return 0;
         r = receive_first(session, word, ret_message);
         if (NIPC__LIKELY(r > 0))
                 return 0;
@@ -601,7 +593,7 @@ static int ring_call(struct nipc_session *session, const struct nipc_header *hea
         uint64_t word = 0;
         int r;
 
-        if (NIPC__UNLIKELY(!has_space(ring, SMALL_BYTES + NIPC_HEADER_SIZE)))
+        if (NIPC__UNLIKELY(!has_space(ring, NIPC__RING_SMALL_BYTES + NIPC_HEADER_SIZE)))
                 return nipc__session_call_in_steps(session, header, payload, payload_size,
                                                    deadline_ns, ret_message);
         session->tx_is_lent = false;
@@ -615,9 +607,10 @@ static int ring_call(struct nipc_session *session, const struct nipc_header *hea
                 if (deadline_ns != NIPC_DEADLINE_NOW && is_looked_at(session))
                         word = look_in_time(ring, rx_word(ring));
                 if (NIPC__LIKELY(word &&
-                                 receive_small(ring, word, nipc__header_response_to(header->code),
-                                               UINT64_MAX, &header->message_id, ret_message)))
-                        return told(session);
+                                 receive_small(session, word,
+                                               nipc__header_response_to(header->code), UINT64_MAX,
+                                               &header->message_id, ret_message)))
+                        return 0;
         }
         return receive_answer(session, header, word, deadline_ns, r, ret_message);
 }

@@ -36,8 +36,10 @@ enum {
 #define NIPC__RING_VERSION 1u
 #define NIPC__RING_CELL    64u
 
+#define NIPC__RING_WORD_BYTES 8u
+
 /* A payload that fits the first cell of its record, behind its word and header. */
-#define NIPC__RING_SMALL_BYTES (NIPC__RING_CELL - 8u - NIPC_HEADER_SIZE)
+#define NIPC__RING_SMALL_BYTES (NIPC__RING_CELL - NIPC__RING_WORD_BYTES - NIPC_HEADER_SIZE)
 
 /* What a side waits for: the low bits of its wait word. */
 #define NIPC__RING_DATA   1u
