@@ -8,6 +8,7 @@
 
 #include "bench-suite.h"
 #include "command.h"
+#include "interrupt.h"
 #include "subject-peer.h"
 
 #include <stdlib.h>
@@ -50,22 +51,27 @@ static bool read_total(const char *path, double *ret_calls)
         return false;
 }
 
+static enum bench_placement placement(void)
+{
+        return g_get_num_processors() < 2 ? BENCH_PLACEMENT_SAME : BENCH_PLACEMENT_TWO;
+}
+
 static bool count_calls(const char *strace, const char *log, const char *scenario,
                         const char *subject, int n_messages, double *ret_calls)
 {
         g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
         g_autofree char *messages = g_strdup_printf("%d", n_messages);
-        const char *placement = g_get_num_processors() < 2 ? "same" : "two";
-        g_autofree char *line = g_strjoin("\n", strace, "-f", "-c", "-o", log, self, "bench",
-                                          scenario, "--profile", subject, "--repeat", "1",
-                                          "--placement", placement, "--messages", messages, NULL);
+        g_autofree char *line =
+                g_strjoin("\n", strace, "-f", "-c", "-o", log, self, "bench", scenario, "--profile",
+                          subject, "--repeat", "1", "--placement",
+                          bench_placement_names[placement()], "--messages", messages, NULL);
         g_auto(GStrv) argv = g_strsplit(line, "\n", -1);
         int status;
 
         return g_spawn_sync(NULL, argv, NULL,
                             G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
                             NULL, NULL, &status, NULL) &&
-               g_spawn_check_wait_status(status, NULL) && read_total(log, ret_calls);
+               status == 0 && read_total(log, ret_calls);
 }
 
 static int write_calls_of(FILE *csv, const char *dir, const char *strace, const char *scenario,
@@ -102,14 +108,15 @@ int bench_write_calls(const char *dir, const struct bench_suite *suite, FILE *sk
         if (!strace)
                 bench_skip(skipped, "system calls", "strace is not installed");
         for (guint i = 0; strace && i < G_N_ELEMENTS(scenarios); i++)
-                for (guint k = 0; suite->subjects[k]; k++) {
+                for (guint k = 0; suite->subjects[k] && !interrupt_is_set(); k++) {
                         const struct subject *subject = suite->subjects[k];
                         const char *name = bench_scenario_names[scenarios[i]];
+                        const struct bench bench = {.placement = placement()};
+                        g_autofree char *why_not = bench_why_not(&bench, subject);
                         g_autofree char *what =
                                 g_strdup_printf("system calls of %s, %s", name, subject->name);
 
-                        if (subject->slice || !subject_can(subject, scenarios[i]) ||
-                            !bench_is_built_in(subject))
+                        if (subject->slice || !subject_can(subject, scenarios[i]) || why_not)
                                 continue;
                         if (write_calls_of(csv, dir, strace, name, subject->name) !=
                             COMMAND_SUCCESS)
@@ -146,7 +153,7 @@ static int write_caches_of(FILE *csv, const struct bench_suite *suite, const cha
         int status;
 
         if (!g_spawn_sync(NULL, argv, NULL, 0, NULL, NULL, &text, NULL, &status, NULL) ||
-            !g_spawn_check_wait_status(status, NULL))
+            status != 0)
                 return command_fail(&command_bench, "%s failed", program);
         lines = g_strsplit(text, "\n", -1);
         for (guint i = 0; lines[i]; i++)

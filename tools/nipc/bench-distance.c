@@ -58,13 +58,6 @@ static void *answer(void *userdata)
         return NULL;
 }
 
-static gint compare(gconstpointer a, gconstpointer b)
-{
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 static double ask(struct line *line)
 {
         double batches[N_BATCHES];
@@ -84,7 +77,7 @@ static double ask(struct line *line)
                               (double)(to.tv_nsec - from.tv_nsec)) /
                              N_ROUNDS;
         }
-        qsort(batches, N_BATCHES, sizeof(*batches), compare);
+        qsort(batches, N_BATCHES, sizeof(*batches), bench_compare_doubles);
         return batches[N_BATCHES / 2];
 }
 

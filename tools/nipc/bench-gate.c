@@ -26,22 +26,11 @@ const struct bench_check bench_checks[] = {
         {0},
 };
 
-struct gate {
-        double ratio; /* median over the repetitions */
-};
-
-static gint compare(gconstpointer a, gconstpointer b)
-{
-        double x = *(const double *)a, y = *(const double *)b;
-
-        return (x > y) - (x < y);
-}
-
 /* The first track is judged by the second. */
 static int finish(const struct bench *bench, const struct bench_track *tracks, guint n_tracks)
 {
-        struct gate *gate = bench->guard->userdata;
-        double ratios[N_REPEAT * 2];
+        double *ret_ratio = bench->guard->userdata; /* the median */
+        double ratios[N_REPEAT];
         guint n = 0;
 
         if (n_tracks != 2)
@@ -49,18 +38,18 @@ static int finish(const struct bench *bench, const struct bench_track *tracks, g
         for (; n < tracks[0].results->len && n < G_N_ELEMENTS(ratios); n++)
                 ratios[n] = g_array_index(tracks[0].results, struct bench_result, n).throughput /
                             g_array_index(tracks[1].results, struct bench_result, n).throughput;
-        qsort(ratios, n, sizeof(*ratios), compare);
-        gate->ratio = n ? ratios[n / 2] : 0;
+        qsort(ratios, n, sizeof(*ratios), bench_compare_doubles);
+        *ret_ratio = n ? ratios[n / 2] : 0;
         return COMMAND_SUCCESS;
 }
 
 static int measure(const struct bench_check *check, double *ret_ratio)
 {
-        struct gate gate = {0};
-        const struct bench_guard guard = {.max_spread = 1e9, /* the limits are loose */
-                                          .max_extra = N_REPEAT,
-                                          .finish = finish,
-                                          .userdata = &gate};
+        const struct bench_guard guard = {
+                .max_spread = 1e9, /* the limits are loose */
+                .finish = finish,
+                .userdata = ret_ratio,
+        };
         struct bench bench = {
                 .scenario = check->scenario,
                 .subjects = {check->subject, check->ground},
@@ -72,10 +61,7 @@ static int measure(const struct bench_check *check, double *ret_ratio)
         };
         int status = bench_place(&bench, check->placement);
 
-        if (status == COMMAND_SUCCESS)
-                status = bench_run_scenario(&bench);
-        *ret_ratio = gate.ratio;
-        return status;
+        return status == COMMAND_SUCCESS ? bench_run_scenario(&bench) : status;
 }
 
 static int judge(const struct bench_check *check)

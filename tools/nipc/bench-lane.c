@@ -9,6 +9,7 @@
 
 #include "bench.h"
 #include "command.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -303,8 +304,11 @@ static int run_repetition(struct run *run, struct bench_track *tracks)
         since = bench_begin_usage(own_cpu_seconds(NULL));
         while (tracks[N_KINDS - 1].busy_ns < run->bench->duration_ns)
                 for (int kind = 0; kind < N_KINDS; kind++) {
-                        int r = run_slice(run, &tracks[kind], kind);
+                        int r = interrupt_is_set() ? -EINTR : run_slice(run, &tracks[kind], kind);
 
+                        if (r == -EINTR)
+                                return command_fail(&command_bench,
+                                                    "interrupted; the rows are incomplete");
                         if (r < 0)
                                 return command_fail(&command_bench, "lane, %s: %s",
                                                     lane_subjects[kind].name, g_strerror(-r));

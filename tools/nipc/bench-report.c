@@ -71,7 +71,7 @@ void bench_report_row(const struct bench *bench, FILE *csv, const struct bench_t
         fflush(csv);
 }
 
-static gint compare_doubles(gconstpointer a, gconstpointer b)
+gint bench_compare_doubles(gconstpointer a, gconstpointer b)
 {
         double x = *(const double *)a, y = *(const double *)b;
 
@@ -85,7 +85,7 @@ struct spread {
 /* values: sorted by this. */
 static struct spread measure_spread(double *values, guint n)
 {
-        qsort(values, n, sizeof(*values), compare_doubles);
+        qsort(values, n, sizeof(*values), bench_compare_doubles);
         return (struct spread){values[0], values[n / 2], values[n - 1]};
 }
 
@@ -123,7 +123,7 @@ bool bench_track_is_steady(const struct bench *bench, const struct bench_track *
 
                 values[i] = bench->rate ? result->p50_us : result->throughput;
         }
-        qsort(values, n, sizeof(*values), compare_doubles);
+        qsort(values, n, sizeof(*values), bench_compare_doubles);
         return values[(3 * n - 1) / 4] - values[n / 4] <= bench->guard->max_spread * values[n / 2];
 }
 

@@ -196,8 +196,7 @@ static double own_cpu_seconds(const void *userdata)
         return sum;
 }
 
-/* *ret_kept: false when it does not count. */
-static int run_repetition(struct round *round, bool *ret_kept)
+static int run_repetition(struct round *round)
 {
         const struct bench *bench = round->bench;
         enum bench_verdict verdict;
@@ -213,10 +212,10 @@ static int run_repetition(struct round *round, bool *ret_kept)
         distance_ns[1] = bench_measure_distance(bench->placement);
         verdict = bench_judge(bench, &round->distance, round->tracks[0].results->len, distance_ns,
                               others_cpu);
-        *ret_kept = verdict != BENCH_DROP;
         for (guint i = 0; verdict == BENCH_BEGIN_ANEW && i < round->n_tracks; i++)
                 bench_forget(&round->tracks[i]);
-        for (guint i = 0; *ret_kept && status == COMMAND_SUCCESS && i < round->n_tracks; i++)
+        for (guint i = 0; verdict != BENCH_DROP && status == COMMAND_SUCCESS && i < round->n_tracks;
+             i++)
                 status = finish_track(bench, &round->tracks[i], distance_ns, others_cpu);
         return status;
 }
@@ -232,20 +231,15 @@ static bool is_steady(const struct round *round)
 static int run_repetitions(struct round *round)
 {
         const struct bench *bench = round->bench;
-        gint64 extra = bench->guard ? bench->guard->max_extra : 0;
+        gint64 left = bench->repeat + (bench->guard ? bench->guard->max_extra : 0);
         int status = COMMAND_SUCCESS;
-        bool kept;
 
         for (gint64 n = 0; status == COMMAND_SUCCESS; n = round->tracks[0].results->len) {
-                if (n >= bench->repeat && (extra <= 0 || is_steady(round)))
-                        return COMMAND_SUCCESS;
-                if (n >= bench->repeat)
-                        extra--;
+                if ((n >= bench->repeat && (!bench->guard || is_steady(round))) || left-- <= 0)
+                        return COMMAND_SUCCESS; /* too few are no row */
                 if (bench->progress)
                         bench->progress(bench, n + 1);
-                status = run_repetition(round, &kept);
-                if (!kept && --extra < 0)
-                        return status; /* what there is: too few are no row */
+                status = run_repetition(round);
         }
         return status;
 }
@@ -418,7 +412,6 @@ int bench_run_scenario(const struct bench *bench)
                 return command_fail(&command_bench, "cannot make a temporary directory: %s",
                                     g_strerror(errno));
         round->bench = bench;
-        interrupt_init(NULL, NULL); /* so that the directory is removed whatever happens */
         choose_tracks(round, dir);
         status = run_round(round);
         if (status == COMMAND_SUCCESS && bench->guard)
@@ -427,7 +420,6 @@ int bench_run_scenario(const struct bench *bench)
                 bench_report_summary(bench, round->tracks, round->n_tracks);
         for (guint i = 0; i < round->n_tracks; i++)
                 stop_track(&round->tracks[i]);
-        interrupt_deinit();
         remove_directory(dir);
         return status;
 }

@@ -9,6 +9,7 @@
 
 #include "bench-suite.h"
 #include "command.h"
+#include "interrupt.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -366,6 +367,8 @@ static int run_in(const struct bench_suite *suite, const char *dir)
                 status = bench_write_calls(dir, suite, run.skipped);
         }
         clear_progress();
+        if (status == COMMAND_SUCCESS && interrupt_is_set())
+                status = command_fail(&command_bench, "interrupted");
         if (run.rows)
                 closed |= bench_suite_close(run.rows, "rows.csv");
         if (run.latency)

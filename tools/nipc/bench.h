@@ -104,6 +104,9 @@ struct bench {
 
 extern const struct subject *const bench_subjects[]; /* all there are, NULL in the end */
 
+/* For qsort(). */
+gint bench_compare_doubles(gconstpointer a, gconstpointer b);
+
 /* Whether this build has the profile. */
 bool bench_is_built_in(const struct subject *subject);
 

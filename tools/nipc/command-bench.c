@@ -7,11 +7,13 @@
 
 #include "bench-suite.h"
 #include "command.h"
+#include "interrupt.h"
 #include "number.h"
 #include "subject-peer.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
 
 #define DEFAULT_DURATION_NS 500000000
@@ -141,6 +143,10 @@ static int check_scenarios(const char *const *names, const struct arguments *arg
                      scenario == SUBJECT_LANE) &&
                     arguments->rate)
                         return command_usage(&command_bench, "%s has no --rate", names[i]);
+                if ((subject_has_crowd((enum subject_scenario)scenario) ||
+                     scenario == SUBJECT_LANE) &&
+                    arguments->messages)
+                        return command_usage(&command_bench, "%s has no --messages", names[i]);
                 if (scenario == SUBJECT_BATCH && arguments->items > MAX_BATCH_ITEMS)
                         return command_usage(&command_bench, "batch takes at most %d --items",
                                              MAX_BATCH_ITEMS);
@@ -384,8 +390,12 @@ static int run(const struct command_context *context, int argc, char **argv)
         int status;
 
         (void)context;
-        if (command_parse(&command_bench, entries, &argc, &argv, &status))
+        if (command_parse(&command_bench, entries, &argc, &argv, &status)) {
+                interrupt_init(NULL, NULL); /* directories are removed whatever happens */
+                signal(SIGPIPE, SIG_IGN);   /* who is gone is a failure to tell of */
                 status = bench_with(&arguments);
+                interrupt_deinit();
+        }
         g_strfreev(arguments.scenarios);
         g_free(arguments.profiles);
         g_free(arguments.placement);

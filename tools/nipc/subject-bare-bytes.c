@@ -50,7 +50,7 @@ static int write_all(int fd, const unsigned char *buf, size_t size)
         ssize_t n;
 
         for (size_t at = 0; at < size; at += (size_t)n) {
-                n = write(fd, buf + at, size - at); /* SIGPIPE ends who has lost the other */
+                n = write(fd, buf + at, size - at);
                 if (n <= 0)
                         return n ? -errno : -EIO;
         }

@@ -114,14 +114,13 @@ void subject_paths_free(char **paths)
         g_strfreev(paths);
 }
 
-int subject_lookup_answer(void *userdata, const struct nipc_lookup_request_view *request,
+int subject_lookup_answer(const struct nipc_lookup_request_view *request,
                           struct nipc_lookup_builder *builder)
 {
         static const struct nipc_label labels[] = {{"image", 5, "registry.example/web:1.27", 25},
                                                    {"namespace", 9, "production", 10}};
         int r = 0;
 
-        (void)userdata;
         nipc_lookup_builder_set_generation(builder, 1);
         for (uint32_t i = 0; r == 0 && i < request->item_count; i++) {
                 size_t len;

@@ -43,8 +43,8 @@ int subject_items_check(const struct nipc_cgroups_snapshot_view *view, uint32_t 
 char **subject_paths_new(uint32_t n_paths);
 void subject_paths_free(char **paths);
 
-/* As struct nipc_lookup_handler says: each is known, has a name and two labels. */
-int subject_lookup_answer(void *userdata, const struct nipc_lookup_request_view *request,
+/* What a handler of lookups does and returns: each is known, has a name and two labels. */
+int subject_lookup_answer(const struct nipc_lookup_request_view *request,
                           struct nipc_lookup_builder *builder);
 
 /* Looks at all of them. Returns 0 or -EBADMSG. */

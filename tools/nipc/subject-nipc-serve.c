@@ -75,7 +75,7 @@ static int lookup(void *userdata, const struct nipc_lookup_request_view *request
                   struct nipc_lookup_builder *builder)
 {
         subject_count(userdata, request->item_count);
-        return subject_lookup_answer(NULL, request, builder);
+        return subject_lookup_answer(request, builder);
 }
 
 struct snapshot_source {

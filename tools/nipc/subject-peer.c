@@ -73,6 +73,12 @@ bool subject_peer_is_there(const struct subject *subject, char **ret_reason)
                 *ret_reason = g_strdup("node is not installed");
                 return false;
         }
+        if (g_str_equal(subject->name, "iceoryx"))
+                interpreter = g_find_program_in_path("iox-roudi");
+        if (g_str_equal(subject->name, "iceoryx") && !interpreter) {
+                *ret_reason = g_strdup("iox-roudi is not installed");
+                return false;
+        }
         return true;
 }
 
@@ -81,6 +87,7 @@ static int run_program(const struct subject_options *options, const char *role)
 {
         char *path = find_program(options->program);
 
+        signal(SIGPIPE, SIG_DFL);
         if (g_str_has_suffix(path, ".js"))
                 execlp("node", "node", path, role, options->run_dir, NULL);
         else
@@ -179,13 +186,11 @@ static int peer_open(const struct subject_options *options, struct subject_clien
         client->depth = options->scenario == SUBJECT_PIPELINE ? options->depth : 1;
         if (r == 0 && (!read_line(client, line, sizeof(line)) || !g_str_has_prefix(line, "READY")))
                 r = fail(client);
-        if (r < 0) {
-                peer_close(client);
+        *ret_client = client; /* also of a failure: it has the reason */
+        if (r < 0)
                 return r;
-        }
         if (sscanf(line, "READY %d", &pid) == 1)
                 client->server_pid = pid;
-        *ret_client = client;
         return 0;
 }
 

@@ -131,7 +131,7 @@ struct subject {
         /* What it said before it failed; NULL: nothing. Borrowed until close. */
         const char *(*get_reason)(const struct subject_client *client);
         const char *program; /* of such a client: what it is called, see subject-peer.h */
-        bool one_at_a_time;  /* and whether it has no pipeline */
+        bool one_at_a_time;  /* and whether its program has no pipeline */
         const char *needs;   /* and what it is missing without */
 };
 
