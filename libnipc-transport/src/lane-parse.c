@@ -42,7 +42,7 @@ int nipc__lane_check_header(const struct nipc__lane_header *header, uint64_t *re
             header->lane_bytes != NIPC__LANE_PAGE + (uint64_t)header->n_rings * header->ring_bytes)
                 return -EBADMSG;
         size = NIPC__LANE_PAGE + header->n_lanes * header->lane_bytes;
-        if (size > NIPC__LANE_MAX_POOL || size > SIZE_MAX)
+        if (size > NIPC__LANE_MAX_POOL)
                 return -EBADMSG;
         *ret_size = size;
         return 0;

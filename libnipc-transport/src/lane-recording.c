@@ -145,13 +145,16 @@ static int look_at(struct nipc_lane_recovery *recovery, uint64_t pos, const uint
                 return -ENODATA;
         if (pos < recovery->window || pos > end ||
             (end < recovery->source.size && end - pos < NIPC_LANE_RECORDING_MAX_BYTES)) {
+                const size_t n = (size_t)NIPC__MIN(recovery->source.size - pos, WINDOW);
+
                 recovery->window_size = 0;
-                r = nipc__lane_source_read(&recovery->source, pos, recovery->buffer,
-                                           (size_t)NIPC__MIN(recovery->source.size - pos, WINDOW));
-                if (r < 0)
+                /* A recorder that ends meanwhile cuts its room off: that is zeros then. */
+                memset(recovery->buffer, 0, n);
+                r = nipc__lane_source_read(&recovery->source, pos, recovery->buffer, n);
+                if (r < 0 && r != -ENODATA)
                         return r;
                 recovery->window = pos;
-                recovery->window_size = (size_t)NIPC__MIN(recovery->source.size - pos, WINDOW);
+                recovery->window_size = n;
         }
         *ret_bytes = recovery->buffer + (pos - recovery->window);
         *ret_size = (uint32_t)(recovery->window + recovery->window_size - pos);

@@ -6,7 +6,6 @@
  */
 
 #include "lane-recovery.h"
-#include "abi.h"
 #include <errno.h>
 
 int nipc__lane_source_read(const struct nipc__lane_source *source, uint64_t offset, void *bytes,

@@ -136,7 +136,7 @@ static int is_data(struct nipc_lane_recovery *recovery, struct nipc__lane_findin
                 return 0;
         r = load_ring(recovery, before);
         if (r < 0)
-                return r;
+                return r == -ENODATA ? 0 : r; /* cut meanwhile: the place of `before` will tell */
         while (nipc__lane_parse(&recovery->parser, true, &record) == 0) {
                 const uint64_t begin = recovery->data_offset +
                                        (uint64_t)((const uint8_t *)record.data - recovery->buffer) -
@@ -280,22 +280,24 @@ static void begin_lane(struct nipc_lane_recovery *recovery, uint32_t lane)
 /* Takes the next finding. Returns 0, also when nothing of it is left to be read; -ENODATA. */
 static int next_ring(struct nipc_lane_recovery *recovery)
 {
-        const bool is_first = !recovery->next;
         const struct nipc__lane_finding *finding;
         int r;
 
         if (recovery->next == recovery->n_findings)
                 return -ENODATA;
         finding = &recovery->findings[recovery->next++];
-        if (finding->skip || finding->bytes < NIPC__LANE_RING_HEADER) {
-                nipc__lane_skipped(recovery, finding->skip ? finding->skip : NIPC_LANE_SKIP_CUT,
-                                   finding->offset, finding->bytes);
+        if (finding->skip) {
+                nipc__lane_skipped(recovery, finding->skip, finding->offset, finding->bytes);
                 return 0;
         }
         r = load_ring(recovery, finding);
-        if (r < 0) /* a file that was cut meanwhile has no more */
+        if (r == -ENODATA) { /* cut meanwhile; what is before it in the file may come later */
+                nipc__lane_skipped(recovery, NIPC_LANE_SKIP_CUT, finding->offset, finding->bytes);
+                return 0;
+        }
+        if (r < 0)
                 return r;
-        if (is_first || finding->lane != recovery->lane || !recovery->has_expected)
+        if (finding->lane != recovery->lane || !recovery->has_expected)
                 begin_lane(recovery, finding->lane);
         /* Without CRCs a record's number is its place. */
         if (recovery->has_expected && finding->flags)

@@ -328,7 +328,7 @@ static void test_recover_unread(void)
                                      fixture.pool_path, NULL),
                         ==, 0);
         g_assert_cmpuint(count_lines(out), ==, 5);
-        /* Cut in the second lane, which nobody used. */
+        /* Cut in the data of a frame. */
         g_assert_cmpint(truncate(fixture.recording, 300), ==, 0);
         g_assert_cmpint(process_nipc(fixture.dir, &json, NULL, "lane", "recover", "--json",
                                      fixture.recording, NULL),

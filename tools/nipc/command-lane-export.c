@@ -82,33 +82,44 @@ static char *take_text(const void *bytes, uint32_t size)
         return g_utf8_make_valid(bytes, (gssize)strnlen(bytes, size));
 }
 
-/* What is said of threads and the process is written at once. */
+/* Returns the text of a record that names something, or NULL; owned. */
+static char *read_name(const struct nipc_lane_record *record, struct nipc_trace_name *ret_head)
+{
+        if (record->size < sizeof(*ret_head))
+                return NULL;
+        memcpy(ret_head, record->data, sizeof(*ret_head));
+        return take_text((const char *)record->data + sizeof(*ret_head),
+                         record->size - (uint32_t)sizeof(*ret_head));
+}
+
+/* Names count for what comes before them, too, and so does the number of the process. */
 static void take_name(struct export *export, const struct nipc_lane_record *record)
+{
+        struct nipc_trace_name head;
+        g_autofree char *text = read_name(record, &head);
+
+        if (!text)
+                return;
+        if (record->type == NIPC_TRACE_NAME && head.number)
+                g_hash_table_replace(export->names, copy_number(head.number),
+                                     g_steal_pointer(&text));
+        else if (record->type == NIPC_TRACE_PROCESS)
+                export->pid = head.number;
+}
+
+static void write_title(struct export *export, const struct nipc_lane_record *record)
 {
         const char *what = record->type == NIPC_TRACE_PROCESS ? "process_name" : "thread_name";
         struct nipc_trace_name head;
-        char *text;
+        g_autofree char *text = read_name(record, &head);
 
-        if (record->size < sizeof(head))
+        if (!text)
                 return;
-        memcpy(&head, record->data, sizeof(head));
-        text = take_text((const char *)record->data + sizeof(head),
-                         record->size - (uint32_t)sizeof(head));
-        if (record->type == NIPC_TRACE_NAME) {
-                if (head.number)
-                        g_hash_table_replace(export->names, copy_number(head.number), text);
-                else
-                        g_free(text);
-                return;
-        }
-        if (record->type == NIPC_TRACE_PROCESS)
-                export->pid = head.number;
         begin_event(export, "M", record->type == NIPC_TRACE_PROCESS ? 0 : head.number);
         write_name(export, what);
         fputs(",\"args\":{\"name\":", export->out);
         write_string(export->out, text);
         fputs("}}", export->out);
-        g_free(text);
 }
 
 static bool is_name(uint32_t type)
@@ -253,9 +264,11 @@ static int write_events(struct export *export, struct lane_input *input)
 
         while (!ferror(export->out) &&
                (r = nipc_lane_recovery_next(input->recovery, &piece)) == 0) {
-                if (piece.skip || is_name(piece.record.type))
+                if (piece.skip || piece.record.type == NIPC_TRACE_NAME)
                         continue;
-                if (piece.record.type == NIPC_LANE_GAP)
+                if (is_name(piece.record.type))
+                        write_title(export, &piece.record);
+                else if (piece.record.type == NIPC_LANE_GAP)
                         write_gap(export, &piece.record);
                 else if (piece.record.type == NIPC_TRACE_EVENT)
                         write_event(export, &piece.record);
@@ -302,7 +315,7 @@ static int export_file(const char *path, const char *output)
         if (!lane_input_open(&command_lane_export, path, &input))
                 return COMMAND_FAILURE;
         if (output)
-                export.out = fopen(output, "we");
+                export.out = fopen(output, "wxe") /* which might be the input */;
         if (!export.out) {
                 status = command_fail(&command_lane_export, "%s: %s", output, g_strerror(errno));
         } else {

@@ -124,7 +124,7 @@ static int record(const struct command_context *context, const struct lane_pool_
         if (r < 0)
                 status = command_fail(&command_lane_record, "%s: %s",
                                       r == -EIO ? lane_pool_name(options) : path,
-                                      lane_error_name(r));
+                                      r == -EIO ? "its memory was cut" : lane_error_name(r));
         else
                 report(context, &recording);
         nipc_lane_reader_close(recording.reader);

@@ -41,7 +41,10 @@ static int look_at(const struct lane_pool_options *options, struct look *look)
 
 static double get_rate(const struct look *now, const struct look *before, uint32_t lane)
 {
-        return (double)(now->lanes[lane].n_sent - before->lanes[lane].n_sent) * 1e9 /
+        const uint64_t n_sent = now->lanes[lane].n_sent;
+
+        /* Read while it is written: it may seem to go back. */
+        return (double)(n_sent - MIN(n_sent, before->lanes[lane].n_sent)) * 1e9 /
                (double)MAX(now->time_ns - before->time_ns, 1);
 }
 
@@ -148,7 +151,8 @@ static int watch(const struct command_context *context, const struct lane_pool_o
                 if (r < 0)
                         break;
                 /* Another pool may be there under that name. */
-                if (before.lanes && before.info.n_lanes != now.info.n_lanes)
+                if (before.lanes &&
+                    (before.info.n_lanes != now.info.n_lanes || before.info.pid != now.info.pid))
                         g_clear_pointer(&before.lanes, g_free);
                 if (context->json)
                         print_json(&now, before.lanes ? &before : NULL, interval_s > 0);

@@ -34,8 +34,6 @@ const char *lane_error_name(int error)
                 return "neither a pool of lanes nor a recording";
         case -EPROTONOSUPPORT:
                 return "of another version or byte order";
-        case -EIO:
-                return "its memory was cut";
         default:
                 return g_strerror(-error);
         }

@@ -78,15 +78,14 @@ static bool is_there(struct lane_recorder *recorder, struct nipc_lane_record *re
 {
         gpointer lane = GUINT_TO_POINTER(record->lane);
         const struct last *last = recorder->last ? g_hash_table_lookup(recorder->last, lane) : NULL;
-        bool is_here;
+        bool is_again, is_here;
 
         if (!last)
                 return false;
-        is_here = last->sequence == record->sequence && last->type == record->type &&
-                  is_same(recorder, last, record);
-        if (!is_here && last->sequence == record->sequence && last->type == record->type &&
-            record->type == NIPC_LANE_GAP && record->n_dropped >= last->n_dropped &&
-            record->n_recycled >= last->n_recycled) {
+        is_again = last->sequence == record->sequence && last->type == record->type;
+        is_here = is_again && is_same(recorder, last, record);
+        if (!is_here && is_again && record->type == NIPC_LANE_GAP &&
+            record->n_dropped >= last->n_dropped && record->n_recycled >= last->n_recycled) {
                 record->sequence += last->n_dropped + last->n_recycled;
                 record->n_dropped -= last->n_dropped;
                 record->n_recycled -= last->n_recycled;
@@ -181,7 +180,7 @@ int lane_recorder_new(const char *path, bool append, uint32_t pid, struct lane_r
         recorder->fd = fd;
         r = begin(recorder, append, pid);
         if (r < 0) {
-                if (!append)
+                if (!append && r != -EBUSY) /* then another one goes on with it already */
                         unlink(path);
                 if (recorder->last)
                         g_hash_table_unref(recorder->last);

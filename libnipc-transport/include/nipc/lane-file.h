@@ -61,10 +61,10 @@ struct nipc_lane_file_info {
 
 /*
  * Looks at a file. fd: a regular file or a memfd, open for reading; duplicated. It may be in use:
- * then what is written meanwhile is found or not. Memory: at most one ring, and 32 bytes for each
- * ring that the file has. Blocks for the disk. Returns 0, -EBADMSG (nothing in it is a pool's or a
- * recording's), -EPROTONOSUPPORT (another byte order), -EINVAL, -ENOMEM, -EMFILE, and what reading
- * it said. ret_recovery: owned, release with free. Since: 0.1
+ * then what is written meanwhile is found or not. Memory: at most one ring, and up to 64 bytes for
+ * each ring that the file has. Blocks for the disk. Returns 0, -EBADMSG (nothing in it is a pool's
+ * or a recording's), -EPROTONOSUPPORT (another byte order), -EINVAL, -ENOMEM, -EMFILE, and what
+ * reading it said. ret_recovery: owned, release with free. Since: 0.1
  */
 int nipc_lane_recovery_open(int fd, struct nipc_lane_recovery **ret_recovery);
 

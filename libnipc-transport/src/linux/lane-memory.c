@@ -170,7 +170,7 @@ static int check_header(int fd, struct nipc__lane_memory *memory)
         r = nipc__lane_check_header(&header, &size);
         if (r < 0)
                 return r;
-        if ((uint64_t)st.st_size != size)
+        if ((uint64_t)st.st_size != size || size > SIZE_MAX)
                 return -EBADMSG;
         memory->size = (size_t)size;
         memory->n_lanes = header.n_lanes;
