@@ -40,8 +40,7 @@ static void on_alarm(int number)
         if (!what)
                 what = "something";
         n = write(STDOUT_FILENO, text, sizeof(text) - 1);
-        if (what)
-                n = write(STDOUT_FILENO, what, strlen(what));
+        n = write(STDOUT_FILENO, what, strlen(what));
         n = write(STDOUT_FILENO, "\n", 1);
         (void)n;
         _exit(124);

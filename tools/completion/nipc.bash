@@ -41,6 +41,7 @@ _nipc_options()
                 --interval | -i | --items | --max-* | --*-timeout | --fd | --wake-fd | --lock-fd | --lane | -l | --split-items | --rate | --duration | --depth | --bytes) ;;
         --suite) mapfile -t COMPREPLY < <(compgen -W 'short full' -- "$cur") ;;
         --out | --peers) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+        --byte-order) mapfile -t COMPREPLY < <(compgen -W 'host little big auto' -- "$cur") ;;
         --placement) mapfile -t COMPREPLY < <(compgen -W 'same two free' -- "$cur") ;;
         --format) mapfile -t COMPREPLY < <(compgen -W chrome -- "$cur") ;;
         --output | -o) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
@@ -104,7 +105,8 @@ _nipc()
         bench) words='ping-pong pipeline batch pipeline-batch snapshot lookup large clients fairness
                 idle lane --clients --profile --rate --duration --repeat --placement --depth --items
                 --bytes --csv --suite --out --peers --gate' ;;
-        encode | decode) words="--type --items $(compgen -f -- "$cur")" ;;
+        encode) words="--type --items $(compgen -f -- "$cur")" ;;
+        decode) words="--type --items --params --byte-order $(compgen -f -- "$cur")" ;;
         *) words='' ;;
         esac
         [[ $command ]] && words+=" $globals"

@@ -55,7 +55,14 @@ static int say_failure(const char *run_dir, const char *name, int r)
         return command_fail(&command_clean, "%s", reason);
 }
 
-/* What nipc_endpoint_clean() would return. */
+static bool has_lock(const char *run_dir, const char *name)
+{
+        g_autofree char *path = g_strdup_printf("%s/%s.lock", run_dir, name);
+
+        return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* What nipc_endpoint_clean() would return, but for regions that nothing else is left of. */
 static int look(const char *run_dir, const char *name)
 {
         struct nipc_endpoint_info info = {.size = sizeof(info)};
@@ -63,9 +70,11 @@ static int look(const char *run_dir, const char *name)
 
         if (r < 0)
                 return r;
+        if (info.locked)
+                return -EBUSY;
         switch (info.state) {
         case NIPC_ENDPOINT_ABSENT:
-                return 0;
+                return has_lock(run_dir, name);
         case NIPC_ENDPOINT_DEAD:
                 return 1;
         case NIPC_ENDPOINT_LIVE:

@@ -68,8 +68,9 @@ struct nipc_listener_config {
  * fifth of a second at most while somebody else is removing one.
  * ret_listener: owned, release with nipc_listener_close().
  * Returns 0, -EADDRINUSE (a live owner, of ours or any other; or something there that is not proven
- * dead), -ENOENT (no run directory), -EACCES, -EINVAL (also: listen_fd or lock_fd is not that),
- * -ENAMETOOLONG, -E2BIG, -ENOMEM, -EMFILE, or another negative errno. Since: 0.1
+ * dead), -ENOENT (no run directory), -EACCES, -EEXIST (the lock's name leads to something else),
+ * -EINVAL (also: listen_fd or lock_fd is not that), -ENAMETOOLONG, -E2BIG, -ENOMEM, -EMFILE, or
+ * another negative errno. Since: 0.1
  */
 int nipc_listener_open(const struct nipc_listener_config *config,
                        struct nipc_listener **ret_listener);

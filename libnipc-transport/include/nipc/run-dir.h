@@ -61,7 +61,7 @@ int nipc_run_dir_make(const char *base, char *buf, size_t size);
 enum nipc_clean_outcome {
         NIPC_CLEAN_REMOVED = 0,   /* or would have been, in a dry run */
         NIPC_CLEAN_LIVE = 1,      /* its owner lives */
-        NIPC_CLEAN_YOUNG = 2,     /* its owner is dead, and it is younger than was asked for */
+        NIPC_CLEAN_YOUNG = 2,     /* dead, or a directory: younger than was asked for */
         NIPC_CLEAN_UNPROVEN = 3,  /* nobody can tell whether its owner lives */
         NIPC_CLEAN_UNKNOWN = 4,   /* nothing of ours: a link, or a name or contents that we lack */
         NIPC_CLEAN_FOREIGN = 5,   /* of another user */
@@ -71,7 +71,9 @@ enum nipc_clean_outcome {
 
 struct nipc_clean_item {
         const char *path; /* below the directory that was named, no '/' before it; borrowed */
-        uint64_t age_s;   /* since it was changed; of a directory: or anything in it */
+        /* Since it was changed, as the file system says: memory in a tmpfs, since it was made. Of a
+         * directory: or anything in it. */
+        uint64_t age_s;
         uint32_t outcome; /* enum nipc_clean_outcome */
         int32_t error;    /* of FAILED: a negative errno */
 };
@@ -92,11 +94,12 @@ struct nipc_clean_config {
  * Removes from a run directory what dead owners left: endpoints, lock files, regions of shared
  * memory, files of lanes; of these not before they were read: they are removed with what is in
  * them. First comes the proof that the owner is dead, for each thing by itself, and then its age;
- * an owner's lock is held meanwhile, so that no server that starts is disturbed. A thing must be a
- * file of the caller's (root: of the directory's owner) with a name and contents that are known. No
- * link is followed, not even in the place of run_dir itself. The directory stays. config: NULL:
- * removes whatever the dead left. Returns how many were removed (INT_MAX at most), -EINVAL, -E2BIG,
- * -ENOMEM, the visitor's value, or what opening the directory said. Since: 0.1
+ * an endpoint's lock is held meanwhile, so that no server that starts is disturbed. A thing must be
+ * a file of the caller's (root: of the directory's owner) with a name and contents that are known,
+ * of a region with a known name. No link is followed, not even in the place of run_dir itself. The
+ * directory stays. config: NULL: removes whatever the dead left. Returns how many were removed
+ * (INT_MAX at most), -EINVAL, -E2BIG, -ENOMEM, the visitor's value, or what opening the directory
+ * said. Since: 0.1
  */
 int nipc_run_dir_clean(const char *run_dir, const struct nipc_clean_config *config);
 

@@ -8,6 +8,7 @@
  * Threads' slots are keys of the C library, whose destructors run when a thread ends.
  */
 
+#include "boot.h"
 #include "lane-private.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -68,11 +69,11 @@ static int read_task(const char *path, struct task *ret_task)
 
 static void read_boot_id(uint8_t id[16])
 {
-        char text[64];
+        char text[NIPC__BOOT_ID_LENGTH + 1];
         unsigned n = 0;
 
         memset(id, 0, 16);
-        if (read_file("/proc/sys/kernel/random/boot_id", text, sizeof(text)) < 0)
+        if (nipc__boot_id_get(text) < 0)
                 return;
         for (const char *p = text; *p && n < 32; p++) {
                 const char *digits = "0123456789abcdef", *digit = strchr(digits, *p);

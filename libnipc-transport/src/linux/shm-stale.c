@@ -172,23 +172,9 @@ static bool is_region_name(const char *name, const char *service)
                name[prefix] == '-' && !strcmp(name + len - suffix, NIPC__SHM_SUFFIX);
 }
 
-static DIR *open_listing(int dir_fd)
-{
-        int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-
-        if (!dir && fd >= 0) {
-                int error = errno;
-
-                close(fd);
-                errno = error;
-        }
-        return dir;
-}
-
 int nipc__shm_remove_all_dead(int dir_fd, const char *service)
 {
-        DIR *dir = open_listing(dir_fd);
+        DIR *dir = nipc__endpoint_list_dir(dir_fd);
         const struct dirent *entry;
         int n = 0;
 
@@ -203,7 +189,7 @@ int nipc__shm_remove_all_dead(int dir_fd, const char *service)
 
 bool nipc__shm_has_any(int dir_fd, const char *service)
 {
-        DIR *dir = open_listing(dir_fd);
+        DIR *dir = nipc__endpoint_list_dir(dir_fd);
         const struct dirent *entry;
         bool found = false;
 

@@ -3,6 +3,7 @@
 
 /* Files of one endpoint, and the lock that means owning it. */
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -16,6 +17,20 @@ struct stat;
 
 /* "{service}{suffix}" into buf. Returns 0 or -ENAMETOOLONG. */
 int nipc__endpoint_file_name(const char *service, const char *suffix, char *buf, size_t size);
+
+/* What a directory's entries are called, at most, with the NUL. */
+#define NIPC__ENDPOINT_NAME_MAX 256u
+
+/* The service of "{service}{suffix}". Returns false when it is not that. */
+bool nipc__endpoint_parse_name(const char *name, const char *suffix,
+                               char service[NIPC__ENDPOINT_NAME_MAX]);
+
+/* Whether a file of the endpoint is there, and what it is. */
+bool nipc__endpoint_has_file(int dir_fd, const char *service, const char *suffix,
+                             struct stat *ret_st);
+
+/* What is in a directory that is open: owned, release with closedir(). NULL: see errno. */
+DIR *nipc__endpoint_list_dir(int dir_fd);
 
 /* Opens the run directory. Returns a descriptor or a negative errno. */
 int nipc__endpoint_open_dir(const char *run_dir);

@@ -125,6 +125,16 @@ static bool is_owned(int fd)
                (nipc__shm_is_running(note.owner) || nipc__shm_is_running(note.predecessor));
 }
 
+/* Another name of somebody's file is no lock: it would be cut, and made private. */
+static int check_lock_file(int fd)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) && st.st_nlink <= 1 ? 0 : -EEXIST; /* 0: see is_current() */
+}
+
 int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
 {
         char name[NIPC_ENDPOINT_PATH_MAX];
@@ -137,7 +147,9 @@ int nipc__endpoint_lock(int dir_fd, const char *service, pid_t pid, int *ret_fd)
                 fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
                 if (fd < 0)
                         return -errno;
-                r = nipc__lock_take(fd);
+                r = check_lock_file(fd);
+                if (r == 0)
+                        r = nipc__lock_take(fd);
                 if (r == -EADDRINUSE && !is_owned(fd))
                         r = -EBUSY;
                 if (r < 0)
@@ -331,11 +343,37 @@ NIPC__EXPORT int nipc_endpoint_probe(const char *run_dir, const char *service, b
         return 0;
 }
 
+bool nipc__endpoint_parse_name(const char *name, const char *suffix,
+                               char service[NIPC__ENDPOINT_NAME_MAX])
+{
+        const size_t length = strlen(name), tail = strlen(suffix);
+
+        if (length <= tail || length >= NIPC__ENDPOINT_NAME_MAX ||
+            strcmp(name + length - tail, suffix))
+                return false;
+        memcpy(service, name, length - tail);
+        service[length - tail] = '\0';
+        return nipc_endpoint_check_name(service) == 0;
+}
+
+DIR *nipc__endpoint_list_dir(int dir_fd)
+{
+        int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+        if (!dir && fd >= 0) {
+                int error = errno;
+
+                close(fd);
+                errno = error;
+        }
+        return dir;
+}
+
 NIPC__EXPORT int nipc_endpoint_list(const char *run_dir,
                                     int (*visit)(void *userdata, const char *service),
                                     void *userdata)
 {
-        static const size_t suffix_len = sizeof(NIPC__SOCKET_SUFFIX) - 1;
         const struct dirent *entry;
         DIR *dir;
         int r = 0;
@@ -346,15 +384,9 @@ NIPC__EXPORT int nipc_endpoint_list(const char *run_dir,
         if (!dir)
                 return -errno;
         while (r == 0 && (errno = 0, entry = readdir(dir))) {
-                size_t len = strlen(entry->d_name);
-                char service[sizeof(entry->d_name)];
+                char service[NIPC__ENDPOINT_NAME_MAX];
 
-                if (len <= suffix_len ||
-                    strcmp(entry->d_name + len - suffix_len, NIPC__SOCKET_SUFFIX))
-                        continue;
-                memcpy(service, entry->d_name, len - suffix_len);
-                service[len - suffix_len] = 0;
-                if (nipc_endpoint_check_name(service) == 0)
+                if (nipc__endpoint_parse_name(entry->d_name, NIPC__SOCKET_SUFFIX, service))
                         r = visit(userdata, service);
         }
         if (r == 0 && errno)
@@ -363,8 +395,8 @@ NIPC__EXPORT int nipc_endpoint_list(const char *run_dir,
         return r;
 }
 
-/* Whether a file of the endpoint is there. */
-static bool has_file(int dir_fd, const char *service, const char *suffix, struct stat *ret_st)
+bool nipc__endpoint_has_file(int dir_fd, const char *service, const char *suffix,
+                             struct stat *ret_st)
 {
         char name[NIPC_ENDPOINT_PATH_MAX];
 
@@ -381,7 +413,8 @@ static int clean_locked(const char *run_dir, int dir_fd, const char *service)
         r = nipc__endpoint_lock(dir_fd, service, 0, &lock_fd);
         if (r < 0)
                 return r;
-        if (has_file(dir_fd, service, NIPC__SOCKET_SUFFIX, &st) && !S_ISSOCK(st.st_mode))
+        if (nipc__endpoint_has_file(dir_fd, service, NIPC__SOCKET_SUFFIX, &st) &&
+            !S_ISSOCK(st.st_mode))
                 r = -EEXIST;
         else
                 r = nipc__endpoint_remove_dead(run_dir, dir_fd, service);
@@ -405,8 +438,8 @@ NIPC__EXPORT int nipc_endpoint_clean(const char *run_dir, const char *service)
         dir_fd = nipc__endpoint_open_dir(run_dir);
         if (dir_fd < 0)
                 return dir_fd;
-        had_lock = has_file(dir_fd, service, NIPC__LOCK_SUFFIX, &st);
-        had_socket = has_file(dir_fd, service, NIPC__SOCKET_SUFFIX, &st);
+        had_lock = nipc__endpoint_has_file(dir_fd, service, NIPC__LOCK_SUFFIX, &st);
+        had_socket = nipc__endpoint_has_file(dir_fd, service, NIPC__SOCKET_SUFFIX, &st);
         probe_lock(dir_fd, service, &info);
         if (info.locked)
                 r = -EBUSY;

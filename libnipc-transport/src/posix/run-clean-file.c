@@ -71,7 +71,7 @@ static enum nipc_clean_outcome remove_old(struct thing *thing)
 static int look_at_lock(const struct nipc__run_clean *clean, const char *service,
                         struct stat *ret_st)
 {
-        char name[NIPC__RUN_CLEAN_NAME_MAX];
+        char name[NIPC__ENDPOINT_NAME_MAX];
 
         if (nipc__endpoint_file_name(service, NIPC__LOCK_SUFFIX, name, sizeof(name)) < 0)
                 return -1;
@@ -175,8 +175,9 @@ static enum nipc_clean_outcome clean_lock(struct thing *thing, const char *servi
         r = check_writable(clean);
         if (r < 0)
                 return fail(thing, r);
-        if (nipc__endpoint_lock(clean->dir_fd, service, 0, &fd) < 0)
-                return NIPC_CLEAN_LIVE;
+        r = nipc__endpoint_lock(clean->dir_fd, service, 0, &fd);
+        if (r < 0)
+                return r == -EADDRINUSE || r == -EBUSY ? NIPC_CLEAN_LIVE : fail(thing, r);
         nipc__endpoint_unlock(clean->dir_fd, service, fd);
         return NIPC_CLEAN_REMOVED;
 }
@@ -225,44 +226,33 @@ static enum nipc_clean_outcome clean_lanes(struct thing *thing)
         if (fd < 0)
                 return errno == EACCES || errno == ELOOP ? NIPC_CLEAN_UNKNOWN : fail(thing, -errno);
         n = pread(fd, &header, sizeof(header), 0);
-        close(fd);
         if (n != (ssize_t)sizeof(header) || header.magic != NIPC__LANE_MAGIC ||
             header.version != NIPC__LANE_VERSION || header.header_bytes != NIPC__LANE_PAGE)
-                return NIPC_CLEAN_UNKNOWN;
-        outcome = judge_lane(&header.owner, clean->is_shared);
-        return outcome == NIPC_CLEAN_REMOVED ? remove_old(thing) : outcome;
+                outcome = NIPC_CLEAN_UNKNOWN;
+        else
+                outcome = judge_lane(&header.owner, clean->is_shared);
+        if (outcome == NIPC_CLEAN_REMOVED)
+                outcome = remove_old(thing);
+        close(fd); /* while it is open no other file gets its number */
+        return outcome;
 }
 
 /* ---- which kind ------------------------------------------------------------------------------ */
 
-/* "{service}{suffix}" */
-static bool parse_name(const char *name, const char *suffix, char service[NIPC__RUN_CLEAN_NAME_MAX])
-{
-        const size_t length = strlen(name), tail = strlen(suffix);
-
-        if (length <= tail || length >= NIPC__RUN_CLEAN_NAME_MAX ||
-            strcmp(name + length - tail, suffix))
-                return false;
-        memcpy(service, name, length - tail);
-        service[length - tail] = '\0';
-        return nipc_endpoint_check_name(service) == 0;
-}
-
 /* Whether a lock file has an endpoint, with which it goes. */
 static bool has_socket(const struct nipc__run_clean *clean, const char *service)
 {
-        char name[NIPC__RUN_CLEAN_NAME_MAX];
         struct stat st;
 
-        return nipc__endpoint_file_name(service, NIPC__SOCKET_SUFFIX, name, sizeof(name)) == 0 &&
-               fstatat(clean->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode);
+        return nipc__endpoint_has_file(clean->dir_fd, service, NIPC__SOCKET_SUFFIX, &st) &&
+               S_ISSOCK(st.st_mode);
 }
 
 int nipc__run_clean_file(const struct nipc__run_clean *clean, const char *name,
                          enum nipc_clean_outcome *ret_outcome, uint64_t *ret_age_s, int *ret_error)
 {
         struct thing thing = {.clean = clean, .name = name};
-        char service[NIPC__RUN_CLEAN_NAME_MAX];
+        char service[NIPC__ENDPOINT_NAME_MAX];
 
         if (fstatat(clean->dir_fd, name, &thing.st, AT_SYMLINK_NOFOLLOW) < 0) {
                 if (errno == ENOENT)
@@ -272,11 +262,12 @@ int nipc__run_clean_file(const struct nipc__run_clean *clean, const char *name,
                 thing.age_s = nipc__run_clean_age(clean, &thing.st);
                 if (thing.st.st_uid != clean->owner)
                         *ret_outcome = NIPC_CLEAN_FOREIGN;
-                else if (parse_name(name, NIPC__SOCKET_SUFFIX, service))
+                else if (nipc__endpoint_parse_name(name, NIPC__SOCKET_SUFFIX, service))
                         *ret_outcome = clean_socket(&thing, service);
-                else if (parse_name(name, NIPC__LOCK_SUFFIX, service) && has_socket(clean, service))
+                else if (nipc__endpoint_parse_name(name, NIPC__LOCK_SUFFIX, service) &&
+                         has_socket(clean, service))
                         return 0;
-                else if (parse_name(name, NIPC__LOCK_SUFFIX, service))
+                else if (nipc__endpoint_parse_name(name, NIPC__LOCK_SUFFIX, service))
                         *ret_outcome = clean_lock(&thing, service);
                 else if (nipc__shm_is_region_name(name))
                         *ret_outcome = clean_region(&thing);

@@ -9,6 +9,7 @@
 #include "run-clean.h"
 #include "abi.h"
 #include "boot.h"
+#include "endpoint-private.h"
 #include "stdaux.h"
 #include <dirent.h>
 #include <errno.h>
@@ -33,7 +34,7 @@ struct walk {
 static int report(struct walk *walk, const char *name, enum nipc_clean_outcome outcome,
                   uint64_t age_s, int error)
 {
-        char path[2 * NIPC__RUN_CLEAN_NAME_MAX];
+        char path[2 * NIPC__ENDPOINT_NAME_MAX];
         const struct nipc_clean_item item = {
                 .path = path,
                 .age_s = age_s,
@@ -52,20 +53,6 @@ static int report(struct walk *walk, const char *name, enum nipc_clean_outcome o
         return walk->config.visit(walk->config.userdata, &item);
 }
 
-static DIR *open_listing(int dir_fd)
-{
-        int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-
-        if (!dir && fd >= 0) {
-                int error = errno;
-
-                close(fd);
-                errno = error;
-        }
-        return dir;
-}
-
 static bool is_dot(const char *name)
 {
         return !strcmp(name, ".") || !strcmp(name, "..");
@@ -74,7 +61,7 @@ static bool is_dot(const char *name)
 /* Calls for each name, until one returns something. */
 static int for_each(struct walk *walk, int dir_fd, int (*visit)(struct walk *, const char *))
 {
-        DIR *dir = open_listing(dir_fd);
+        DIR *dir = nipc__endpoint_list_dir(dir_fd);
         const struct dirent *entry;
         int r = 0;
 
@@ -195,7 +182,7 @@ static bool is_mine(const struct stat *st)
 static int find_age(const struct walk *walk, const struct stat *st, uint64_t *ret_age_s)
 {
         uint64_t age_s = nipc__run_clean_age(&walk->clean, st);
-        DIR *dir = open_listing(walk->clean.dir_fd);
+        DIR *dir = nipc__endpoint_list_dir(walk->clean.dir_fd);
         const struct dirent *entry;
         struct stat found;
         int r;

@@ -12,7 +12,6 @@
 struct stat;
 
 /* Longer than any name. */
-#define NIPC__RUN_CLEAN_NAME_MAX 256u
 
 struct nipc__run_clean {
         int dir_fd;

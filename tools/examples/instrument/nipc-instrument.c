@@ -100,8 +100,12 @@ static void name_functions(void)
         struct stat st;
         void *image;
 
-        if (fd < 0 || fstat(fd, &st) < 0 || nipc_lane_lease(pool, &names) < 0)
+        if (fd < 0)
                 return;
+        if (fstat(fd, &st) < 0 || nipc_lane_lease(pool, &names) < 0) {
+                close(fd);
+                return;
+        }
         nipc_trace_put_name(names, NIPC_TRACE_PROCESS, (uint64_t)getpid(),
                             program_invocation_short_name);
         image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
