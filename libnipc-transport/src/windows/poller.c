@@ -82,6 +82,7 @@ struct nipc_poller {
         uint64_t n_batches;
         atomic_bool is_woken;
         bool was_full; /* of hot sessions: all else has its turn first */
+        bool was_cut;  /* not all was looked at: no sleep before it is */
         bool is_polled;
 };
 
@@ -455,7 +456,7 @@ static void show(struct nipc_poller *poller)
 
         poller->n_batches++;
         heat_direct(poller);
-        if (look_at_hot(poller, events, 1) > 0 || arm_hot(poller, events, 1) > 0)
+        if (look_at_hot(poller, events, 1) > 0 || arm_hot(poller, events, 1) > 0 || poller->was_cut)
                 post_hint(poller);
         for (i = 0; i < MAX_LISTENERS; i++) {
                 struct listener_slot *slot = &poller->listeners[i];
@@ -726,8 +727,10 @@ static int wait_once(struct nipc_poller *poller, uint64_t deadline_ns,
                 n = take_hints(poller, 0, events, 0, max_events);
                 if (n < max_events)
                         n = look_at_rest(poller, events, n, max_events);
-                if (n > 0)
+                if (n > 0) {
+                        poller->was_cut |= n == max_events;
                         return n;
+                }
         }
         n = look_at_hot(poller, events, max_events);
         if (n == 0 && poller->hot && deadline_ns > NIPC_DEADLINE_SPIN)
@@ -737,14 +740,18 @@ static int wait_once(struct nipc_poller *poller, uint64_t deadline_ns,
                 poller->busy_until_ns = nipc_clock_now_ns() + BUSY_NS;
         if (poller->was_full)
                 return n;
-        timeout_ms = n ? 0 : get_timeout(poller, deadline_ns);
+        timeout_ms = n || poller->was_cut ? 0 : get_timeout(poller, deadline_ns);
         n_handles = gather_handles(poller, handles);
         if (timeout_ms && n_handles > 1) {
                 WaitForMultipleObjects(n_handles, handles, FALSE, timeout_ms);
                 timeout_ms = 0;
         }
         n = take_hints(poller, timeout_ms, events, n, max_events);
-        return n == max_events ? n : look_at_rest(poller, events, n, max_events);
+        if (n < max_events)
+                n = look_at_rest(poller, events, n, max_events);
+        /* What told of those that were left out is taken already, and comes once. */
+        poller->was_cut = n == max_events;
+        return n;
 }
 
 NIPC__EXPORT int nipc_poller_wait(struct nipc_poller *poller, uint64_t deadline_ns,
