@@ -260,6 +260,9 @@ static int sleep_for(struct nipc_session *session, uint64_t deadline_ns)
         if (lingers)
                 deadline_ns = nipc_clock_now_ns() + LINGER_NS;
         nipc__shm_bell_end(&shm->bell); /* it would take our wakes */
+        /* May be of a message that was taken. The link is looked at before we sleep. */
+        if (shm->is_polled)
+                ResetEvent(session->link.pipe->read.hEvent);
         r = sleep_until(session, deadline_ns);
         if (shm->is_polled)
                 show(session);
