@@ -148,6 +148,9 @@ NIPC__EXPORT struct nipc_poller *nipc_poller_free(struct nipc_poller *poller)
                         watch->pipe->watch = NULL;
                 free(watch);
         }
+        for (i = 0; i < poller->n_strangers; i++)
+                if (poller->strangers[i]->watch.has_bell)
+                        nipc__shm_ring_at(poller->strangers[i], NULL, NULL);
         CloseHandle(poller->port);
         pthread_mutex_destroy(&poller->lock);
         free(poller);
