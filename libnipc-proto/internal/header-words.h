@@ -110,6 +110,19 @@ static inline void nipc__header_read_once(uint64_t words[NIPC__HEADER_WORDS], co
         words[3] = atomic_load_explicit(&from[3], memory_order_relaxed);
 }
 
+/* Why a message in memory with such a header is refused: for the header, or else its payload_len.
+ */
+static inline void nipc__header_get_fault(const uint64_t words[NIPC__HEADER_WORDS],
+                                          struct nipc_fault *ret_fault)
+{
+        struct nipc_header ignored;
+
+        if (nipc_header_decode(words, NIPC_HEADER_SIZE, &ignored, ret_fault) == 0)
+                *ret_fault = (struct nipc_fault){
+                        NIPC_PROTO_E_BAD_LAYOUT, NIPC__HEADER_PAYLOAD_LEN,
+                        "payload_len must be the length of the message in the region less 32"};
+}
+
 /*
  * Writes a header, but for its payload_len, which is the third argument. Its small fields are read
  * one by one (volatile: a compiler would make one load of them again) and put together in

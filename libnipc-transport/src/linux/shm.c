@@ -142,21 +142,16 @@ static __attribute__((noinline)) int fail_message(struct nipc_session *session, 
         static const struct nipc_fault bad_len = {
                 NIPC_PROTO_E_BAD_LAYOUT, NIPC__SHM_REQUEST_LEN_AT,
                 "a message in a region is 32 bytes long at least, and fits its area"};
-        static const struct nipc_fault bad_payload_len = {
-                NIPC_PROTO_E_BAD_LAYOUT, NIPC__HEADER_PAYLOAD_LEN,
-                "payload_len must be the length of the message in the region less 32"};
         const struct nipc_fault *fault = &bad_len;
-        struct nipc_header ignored;
-        struct nipc_fault decoded;
+        struct nipc_fault bad_header;
 
         if (is_broken(session->shm))
                 return fail_broken(session);
         if (seq != session->shm->rx_next) {
                 fault = &bad_seq;
         } else if (words) {
-                fault = &bad_payload_len;
-                if (nipc_header_decode(words, NIPC_HEADER_SIZE, &ignored, &decoded))
-                        fault = &decoded;
+                nipc__header_get_fault(words, &bad_header);
+                fault = &bad_header;
         }
         return nipc__session_fail_fault(session, NIPC_FAILURE_RECEIVE, -EBADMSG, fault);
 }
