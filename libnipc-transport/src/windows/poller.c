@@ -39,14 +39,7 @@
 #define MAX_STRANGERS (MAX_EVENTS - MAX_LISTENERS - MAX_DIRECT)
 #define BATCH         64
 
-/*
- * Of sessions without an event: how long memory is looked at without a pause after something came,
- * and how long between two questions to the system meanwhile. As in shm-channel.c.
- */
-#define BUSY_NS         UINT64_C(20000000)
-#define BUSY_ASK_NS     UINT64_C(1000000)
-#define BUSY_PAUSE_MS   1u
-#define LOOKS_PER_YIELD 1024u
+#define BUSY_PAUSE_MS 1u /* of sessions without an event, see NIPC__SHM_BUSY_NS */
 
 struct listener_slot {
         const struct nipc_listener *listener;
@@ -389,11 +382,12 @@ static int arm_hot(struct nipc_poller *poller, struct nipc_poller_event *events,
 /* Whether one without an event has something, or it is time to ask the system again. */
 static bool look_busily(struct nipc_poller *poller)
 {
-        const uint64_t until_ns = nipc_clock_now_ns() + BUSY_ASK_NS;
+        const uint64_t until_ns = nipc_clock_now_ns() + NIPC__SHM_LOOK_NS;
+        const uint32_t looks_per_yield = poller->hot->shm->channel.looks_per_yield;
         uint32_t i;
 
         do {
-                for (i = 0; i < LOOKS_PER_YIELD; i++) {
+                for (i = 0; i < looks_per_yield; i++) {
                         if (has_hot_event(poller))
                                 return true;
                         nipc__spin_pause();
@@ -740,7 +734,7 @@ static int wait_once(struct nipc_poller *poller, uint64_t deadline_ns,
                 n = wait_hot(poller, events, max_events);
         poller->was_full = n == max_events;
         if (n > 0 && poller->has_busy)
-                poller->busy_until_ns = nipc_clock_now_ns() + BUSY_NS;
+                poller->busy_until_ns = nipc_clock_now_ns() + NIPC__SHM_BUSY_NS;
         if (poller->was_full)
                 return n;
         timeout_ms = n || poller->was_cut ? 0 : get_timeout(poller, deadline_ns);

@@ -12,13 +12,6 @@
 
 #define OTHERS_MAX 7u
 
-/*
- * Of SHM_BUSYWAIT. How long it is what its name says, chosen to be longer than what a client's peer
- * works at most in the middle of an exchange, and how often other handles are looked at meanwhile:
- * that is a system call.
- */
-#define BUSY_NS         UINT64_C(20000000)
-#define LOOK_NS         UINT64_C(1000000)
 #define LOOKS_PER_YIELD 256u /* 1,024 of v1 are 25 us, in which a peer on our CPU cannot answer */
 
 void nipc__shm_channel_init(struct nipc__shm_channel *channel,
@@ -138,7 +131,7 @@ static int wait_busy(struct nipc__shm_channel *channel, void *const *others, uns
                      uint64_t deadline_ns)
 {
         const uint64_t start_ns = nipc_clock_now_ns();
-        uint64_t now_ns = start_ns, look_ns = start_ns + LOOK_NS;
+        uint64_t now_ns = start_ns, look_ns = start_ns + NIPC__SHM_LOOK_NS;
         int r, k;
 
         for (uint32_t i = 1;; i++) {
@@ -151,7 +144,7 @@ static int wait_busy(struct nipc__shm_channel *channel, void *const *others, uns
                 }
                 now_ns = nipc_clock_now_ns();
                 if (now_ns >= look_ns) {
-                        const bool is_busy = now_ns - start_ns < BUSY_NS;
+                        const bool is_busy = now_ns - start_ns < NIPC__SHM_BUSY_NS;
 
                         k = wait_handles(others, n_others, is_busy ? 0 : 1);
                         if (k != -ETIMEDOUT) {
@@ -159,7 +152,7 @@ static int wait_busy(struct nipc__shm_channel *channel, void *const *others, uns
                                 return r != -EAGAIN ? r : k;
                         }
                         if (is_busy)
-                                look_ns = now_ns + LOOK_NS;
+                                look_ns = now_ns + NIPC__SHM_LOOK_NS;
                 }
                 if (now_ns >= deadline_ns)
                         return -ETIMEDOUT;

@@ -19,6 +19,14 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+/*
+ * Of SHM_BUSYWAIT. How long it is what its name says, chosen to be longer than what a client's peer
+ * works at most in the middle of an exchange, and how often other handles are looked at meanwhile:
+ * that is a system call.
+ */
+#define NIPC__SHM_BUSY_NS UINT64_C(20000000)
+#define NIPC__SHM_LOOK_NS UINT64_C(1000000)
+
 struct nipc__shm_channel {
         uint8_t *tx;
         const uint8_t *rx;
