@@ -12,7 +12,12 @@
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
-static HANDLE event;
+/*
+ * Of what follows, for the thread that tells: the handler may still run when it has been taken
+ * back, and then what it cancels must not go away under it.
+ */
+static SRWLOCK lock = SRWLOCK_INIT;
+static HANDLE event; /* NULL: nobody listens */
 static void (*cancel_function)(void *data);
 static void *cancel_data;
 static atomic_bool is_set; /* read by interrupt_is_set() */
@@ -20,27 +25,44 @@ static atomic_bool is_set; /* read by interrupt_is_set() */
 static BOOL WINAPI on_control(DWORD number)
 {
         atomic_store_explicit(&is_set, true, memory_order_relaxed);
+        AcquireSRWLockExclusive(&lock);
         if (cancel_function)
                 cancel_function(cancel_data);
-        SetEvent(event);
+        if (event)
+                SetEvent(event);
+        ReleaseSRWLockExclusive(&lock);
         /* When the console goes away, the process does so, too, once we return. */
         if (number != CTRL_C_EVENT && number != CTRL_BREAK_EVENT)
                 Sleep(INFINITE);
         return TRUE;
 }
 
+/* Waits for a handler that is at it. */
+static void forget(void)
+{
+        AcquireSRWLockExclusive(&lock);
+        CloseHandle(event);
+        event = NULL;
+        cancel_function = NULL;
+        ReleaseSRWLockExclusive(&lock);
+}
+
 int interrupt_init(void (*cancel)(void *data), void *data)
 {
-        event = CreateEventW(NULL, TRUE, FALSE, NULL);
-        if (!event)
+        HANDLE new_event = CreateEventW(NULL, TRUE, FALSE, NULL);
+
+        if (!new_event)
                 return -ENOMEM;
+        AcquireSRWLockExclusive(&lock);
+        event = new_event;
         cancel_function = cancel;
         cancel_data = data;
+        ReleaseSRWLockExclusive(&lock);
         atomic_store_explicit(&is_set, false, memory_order_relaxed);
         SetConsoleCtrlHandler(NULL, FALSE); /* whoever started us may have ignored Ctrl-C */
         if (SetConsoleCtrlHandler(on_control, TRUE))
                 return 0;
-        CloseHandle(event);
+        forget();
         return -EIO;
 }
 
@@ -58,6 +80,5 @@ bool interrupt_pause_us(int64_t microseconds)
 void interrupt_deinit(void)
 {
         SetConsoleCtrlHandler(on_control, FALSE);
-        CloseHandle(event);
-        cancel_function = NULL;
+        forget();
 }
