@@ -342,7 +342,8 @@ static uint32_t arm(struct nipc_poller *poller, struct nipc_session *session)
                 poller->has_busy = true;
                 return 0; /* nobody does: it stays hot */
         }
-        if (poller->is_polled || poller->n_direct == MAX_DIRECT)
+        /* One who asked for the session's descriptor has a bell: the event wakes one of us only. */
+        if (poller->is_polled || poller->n_direct == MAX_DIRECT || session->shm->bell.pool_wait)
                 watch->has_bell = true;
         if (watch->has_bell) {
                 if (place && place->poller != poller)

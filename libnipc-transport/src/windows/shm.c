@@ -346,6 +346,7 @@ static int shm_get_fd(struct nipc_session *session)
         }
         shm->is_polled = true;
         show(session);
+        nipc__session_end_wait(session); /* a poller that waits for the same event must not */
         return fd;
 }
 

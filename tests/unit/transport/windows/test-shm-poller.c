@@ -184,4 +184,44 @@ static void test_wake_left_out(void)
         nipc_listener_close(listener);
 }
 
-UTIL_MAIN(TAP_CASE(test_left_out), TAP_CASE(test_wake_left_out))
+static void *asker_main(void *userdata)
+{
+        struct ends *ends = userdata;
+
+        util_wait_asleep(0);
+        ask(ends, 1);
+        return NULL;
+}
+
+/* Somebody has the session's descriptor while a poller sleeps: both are told. */
+static void test_descriptor_and_poller(void)
+{
+        struct nipc_listener *listener = open_listener();
+        struct nipc_poller *poller = new_poller();
+        struct ends ends;
+        pthread_t thread;
+        uint32_t events;
+        int fd;
+
+        tap_require(begin(listener, &ends));
+        util_eq_error(nipc_poller_add_session(poller, ends.session, &ends), 0);
+        let_sleep(poller);
+        fd = nipc_session_get_fd(ends.session);
+        tap_require(fd > 0);
+        for (unsigned i = 0; i < 20; i++) {
+                let_sleep(poller);
+                tap_require(pthread_create(&thread, NULL, asker_main, &ends) == 0);
+                tap_check(wait_for_one(poller, &events) == &ends);
+                util_waiting_for("the session's own descriptor");
+                tap_check(util_poll(fd, NIPC_EVENT_IN, true));
+                pthread_join(thread, NULL);
+                hear(&ends, 1);
+        }
+        nipc_poller_remove_session(poller, ends.session);
+        end(&ends);
+        nipc_poller_free(poller);
+        nipc_listener_close(listener);
+}
+
+UTIL_MAIN(TAP_CASE(test_left_out), TAP_CASE(test_wake_left_out),
+          TAP_CASE(test_descriptor_and_poller))
