@@ -184,6 +184,36 @@ static void test_files(void)
         expect("decode --type dance -", 2, "", "dance");
 }
 
+/* What no code page of the system has together, as directory, variable and file. */
+static void test_any_name(void)
+{
+        static const wchar_t file_name[] = L"nipc-\u00e9\u0436\u4e2d.hex";
+        FILE *file = _wfopen(file_name, L"wb");
+        wchar_t wide[1024];
+        char dir[1024], line[1200];
+        struct run_result result;
+        struct run server;
+
+        tap_require(file && fputs("0200000000000000\n", file) >= 0 && fclose(file) == 0);
+        expect("decode --type increment nipc-\u00e9\u0436\u4e2d.hex", 0, "\"value\": 2", "");
+        tap_check(_wremove(file_name) == 0);
+
+        snprintf(dir, sizeof(dir), "%s-\u00e9\u0436\u4e2d", util_dir());
+        MultiByteToWideChar(CP_UTF8, 0, dir, -1, wide, 1024);
+        tap_require(CreateDirectoryW(wide, NULL));
+        snprintf(line, sizeof(line), "--run-dir \"%s\" serve increment --name any", dir);
+        tap_require(run_start(&server, TOOL, line));
+        tap_check(run_line(&server, line, sizeof(line)));
+        SetEnvironmentVariableW(L"NIPC_RUN_DIR", wide);
+        result = run_program(TOOL, "call increment --name any 1", NULL);
+        SetEnvironmentVariableW(L"NIPC_RUN_DIR", NULL);
+        tap_eq_int(result.status, 0);
+        tap_eq_str(result.out, "2\n");
+        run_result_clear(&result);
+        run_kill(&server);
+        tap_check(RemoveDirectoryW(wide));
+}
+
 int main(int argc, char **argv)
 {
         static const struct tap_case cases[] = {
@@ -192,6 +222,7 @@ int main(int argc, char **argv)
                 TAP_CASE(test_raw),       TAP_CASE(test_ping),
                 TAP_CASE(test_ls),        TAP_CASE(test_plan),
                 TAP_CASE(test_ends_well), TAP_CASE(test_files),
+                TAP_CASE(test_any_name),
         };
 
         AllocConsole(); /* if there is none yet */

@@ -25,12 +25,8 @@ static char **get_arguments(int *ret_argc)
         if (!wide)
                 return NULL;
         argv = g_new0(char *, *ret_argc + 1);
-        for (int i = 0; i < *ret_argc; i++) {
-                int n = WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, NULL, 0, NULL, NULL);
-
-                argv[i] = g_malloc0((size_t)n + 1);
-                WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, argv[i], n, NULL, NULL);
-        }
+        for (int i = 0; i < *ret_argc; i++)
+                argv[i] = g_narrow(wide[i]);
         LocalFree(wide);
         return argv;
 }

@@ -15,7 +15,9 @@ char *run_dir_get_default(void)
 
 int run_dir_make(const char *path)
 {
-        return _mkdir(path) < 0 && errno != EEXIST ? -errno : 0;
+        g_autofree wchar_t *wide = g_widen(path);
+
+        return _wmkdir(wide) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 /* Pipes are not among the files. */

@@ -70,7 +70,8 @@ GQuark g_file_error_quark(void)
 gboolean g_file_get_contents(const char *path, char **ret_contents, size_t *ret_size,
                              GError **error)
 {
-        FILE *file = fopen(path, "rb");
+        g_autofree wchar_t *wide_path = g_widen(path);
+        FILE *file = _wfopen(wide_path, L"rb");
         g_autoptr(GString) contents = NULL;
         bool is_good;
         char buf[4096];

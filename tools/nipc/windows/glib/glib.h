@@ -112,6 +112,11 @@ GStrv g_strdupv(char **texts);
 void g_strfreev(char **texts);
 guint g_strv_length(char **texts);
 const char *g_getenv(const char *name);
+
+/* What the system's wide calls take and give, which keeps all of UTF-8; not of GLib. Owned. */
+wchar_t *g_widen(const char *text);
+char *g_narrow(const wchar_t *text);
+
 const char *g_strerror(int error);
 void g_printerr(const char *format, ...) G_GNUC_PRINTF(1, 2);
 void g_set_prgname(const char *name);

@@ -7,6 +7,9 @@
 #include <glib.h>
 #include <stdio.h>
 
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+
 void *g_malloc(size_t size)
 {
         void *p = malloc(size ? size : 1);
@@ -155,9 +158,29 @@ void g_strfreev(char **texts)
         g_free(texts);
 }
 
+struct kept_value {
+        char *value;
+        struct kept_value *next;
+};
+
+/* What was asked for is kept: callers borrow it. */
 const char *g_getenv(const char *name)
 {
-        return getenv(name);
+        static struct kept_value *kept;
+        g_autofree wchar_t *wide_name = g_widen(name);
+        const wchar_t *wide = _wgetenv(wide_name);
+        g_autofree char *value = wide ? g_narrow(wide) : NULL;
+        struct kept_value *p;
+
+        if (!value)
+                return NULL;
+        for (p = kept; p; p = p->next)
+                if (strcmp(p->value, value) == 0)
+                        return p->value;
+        p = g_new0(struct kept_value, 1);
+        *p = (struct kept_value){g_steal_pointer(&value), kept};
+        kept = p;
+        return p->value;
 }
 
 int g_ascii_strcasecmp(const char *a, const char *b)
@@ -237,6 +260,24 @@ gboolean g_ascii_string_to_unsigned(const char *text, guint base, guint64 min, g
 }
 
 /* ---- UTF-8 ---------------------------------------------------------------------------------- */
+
+wchar_t *g_widen(const char *text)
+{
+        int n = MultiByteToWideChar(CP_UTF8, 0, text, -1, NULL, 0);
+        wchar_t *wide = g_malloc0(((size_t)n + 1) * sizeof(*wide));
+
+        MultiByteToWideChar(CP_UTF8, 0, text, -1, wide, n);
+        return wide;
+}
+
+char *g_narrow(const wchar_t *text)
+{
+        int n = WideCharToMultiByte(CP_UTF8, 0, text, -1, NULL, 0, NULL, NULL);
+        char *narrow = g_malloc0((size_t)n + 1);
+
+        WideCharToMultiByte(CP_UTF8, 0, text, -1, narrow, n, NULL, NULL);
+        return narrow;
+}
 
 gunichar g_utf8_get_char_validated(const char *text, gssize size)
 {
