@@ -308,8 +308,8 @@ static NIPC__COLD int receive_unusual(struct nipc_session *session,
 }
 
 /* The first record of a message. Returns 1 when that is all of it, else 0 or an error. */
-static inline int receive_first(struct nipc_session *session, uint64_t word,
-                                struct nipc_message *ret_message)
+static NIPC__ALWAYS_INLINE int receive_first(struct nipc_session *session, uint64_t word,
+                                             struct nipc_message *ret_message)
 {
         struct nipc_header *header = &ret_message->header;
         const uint8_t *record = next_bytes(session->ring);
@@ -443,8 +443,8 @@ static NIPC__ALWAYS_INLINE uint64_t look_in_time(struct nipc__ring *ring,
 }
 
 /*
- * Whether an answer is waited for in such an exchange: it must have been one for a while, and we
- * must have said something since we received. Where more than one message is on its way a look
+ * Whether an answer is waited for in such an exchange, which has been one for a while (MIN_LONELY):
+ * we must have said something since we received. Where more than one message is on its way a look
  * finds one, and to wait before it would be a waste; so now and then there is a look first.
  */
 static NIPC__ALWAYS_INLINE bool is_exchange(const struct nipc_session *session,
@@ -452,9 +452,8 @@ static NIPC__ALWAYS_INLINE bool is_exchange(const struct nipc_session *session,
 {
         const struct nipc__ring *ring = session->ring;
 
-        return ring->n_lonely == MIN_LONELY && ring->n_unbroken == 1 &&
-               ring->tx_pos != ring->tx_pos_received && deadline_ns != NIPC_DEADLINE_NOW &&
-               is_looked_at(session);
+        return ring->n_unbroken == 1 && ring->tx_pos != ring->tx_pos_received &&
+               deadline_ns != NIPC_DEADLINE_NOW && is_looked_at(session);
 }
 
 static NIPC__ALWAYS_INLINE bool is_look_due(struct nipc__ring *ring)
@@ -474,10 +473,13 @@ static inline uint64_t look_for_record(const struct nipc_session *session, uint6
                                        const _Atomic uint64_t *place)
 {
         struct nipc__ring *ring = session->ring;
-        const bool exchange = is_exchange(session, deadline_ns);
+        bool exchange = false;
         uint64_t word = 0;
 
-        ring->tx_pos_received = ring->tx_pos;
+        if (ring->n_lonely == MIN_LONELY) {
+                exchange = is_exchange(session, deadline_ns);
+                ring->tx_pos_received = ring->tx_pos;
+        }
         if (!exchange || is_look_due(ring))
                 word = atomic_load_explicit(place, LOAD_AFTER_FENCE); /* see peek() */
         if (word)
@@ -537,6 +539,14 @@ static NIPC__ALWAYS_INLINE int receive_word(struct nipc_session *session, uint64
         return fail_receive(session, r);
 }
 
+/* The same, out of the way of those who found it at once. */
+static __attribute__((__noinline__)) int receive_found(struct nipc_session *session, uint64_t word,
+                                                       uint64_t deadline_ns,
+                                                       struct nipc_message *ret_message)
+{
+        return receive_word(session, word, deadline_ns, ret_message);
+}
+
 static int receive_later(struct nipc_session *session, uint64_t deadline_ns,
                          struct nipc_message *ret_message)
 {
@@ -544,7 +554,7 @@ static int receive_later(struct nipc_session *session, uint64_t deadline_ns,
 
         if (NIPC__UNLIKELY(r < 0))
                 return fail_receive(session, r);
-        return receive_word(session, peek(session->ring), deadline_ns, ret_message);
+        return receive_found(session, peek(session->ring), deadline_ns, ret_message);
 }
 
 static int ring_receive(struct nipc_session *session, uint64_t deadline_ns,
@@ -576,7 +586,7 @@ static NIPC__COLD int receive_answer(struct nipc_session *session, const struct 
                 word = peek(session->ring);
         if (word)
                 session->ring->has_spun = false; /* and if it was in vain, now it would not be */
-        return word ? receive_word(session, word, deadline_ns, ret_message)
+        return word ? receive_found(session, word, deadline_ns, ret_message)
                     : receive_later(session, deadline_ns, ret_message);
 }
 
